@@ -1,0 +1,1 @@
+"""The site: it alone opens encounters and embedding tables."""

@@ -1,0 +1,186 @@
+"""From a site's file and its table to tokens and labels, in three parts.
+
+Letters: N encounters, L concepts, V tokens of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.cohorts.concepts import Source
+from client.cohorts.encounters import (
+    Encounters,
+    check_shared_ids,
+    check_where,
+    read_available,
+    read_encounters,
+    take_where,
+)
+from client.cohorts.splits import NUMBERS, TEST, TRAIN, VALIDATION, assign
+from common.concepts import ABSENT, UNKNOWN, Token
+from common.errors import CohortError, ConfigError, Problems
+
+if TYPE_CHECKING:  # the site file is made of this package's sections, so that the import would go round
+    from pathlib import Path
+
+    from client.site_file import Site
+
+Unknown: TypeAlias = Literal["keep", "mask", "fold"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a cohort.
+
+    Attributes
+    ----------
+    tokens : int32 array (N, L)
+        1 + position in `Cohort.vocabulary`; 0 is no token. One column for each concept, in the order of the site file.
+    labels : int64 array (N,)
+        1 positive, 0 negative.
+    """
+
+    tokens: NDArray[np.int32]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A site's encounters.
+
+    Attributes
+    ----------
+    vocabulary : tuple of Token (V,)
+        Every token that an encounter may hold.
+    """
+
+    vocabulary: tuple[Token, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+
+def read_cohort(site: Site, unknown: Unknown = "mask") -> Cohort:
+    """Read the encounters of a site.
+
+    Parameters
+    ----------
+    site : Site
+    unknown : {"keep", "mask", "fold"}
+        "keep": unknown is a token of its own. "mask": it is no token, index 0. "fold": an unknown finding counts as
+        absent, as in the paper; a category or a graded number keeps its token.
+
+    Raises
+    ------
+    CohortError
+        Names everything that does not fit the site file: file, column, number of rows, what to do.
+    """
+    if unknown not in get_args(Unknown):
+        raise ConfigError(f"no way to treat unknown values is called {unknown!r}; expected one of keep, mask, fold")
+    problems = Problems(str(site.path))
+    vocabulary, numbers = number_tokens(site.sources, unknown)
+    files = _read_files(site, numbers, problems)
+    parts = _assign(site, files, problems)
+    if parts is not None:
+        _check_classes(files, parts, problems)
+    problems.raise_if_any(CohortError)
+    assert parts is not None  # otherwise there is a problem
+    splits = (_gather(files, parts, NUMBERS[name]) for name in (TRAIN, VALIDATION, TEST))
+    return Cohort(vocabulary, *splits)
+
+
+def number_tokens(sources: Sequence[Source], unknown: Unknown) -> tuple[tuple[Token, ...], list[dict[str, int]]]:
+    """Give the vocabulary and, for each source, the number of each value's token: its position + 1, or 0 for none."""
+    vocabulary: list[Token] = []
+    numbers = []
+    for source in sources:
+        folded = unknown == "fold" and not source.concept.values
+        silent = unknown == "mask" or folded
+        own: dict[str, int] = {}
+        for value in source.concept.value_names():
+            if value == UNKNOWN and silent:
+                own[value] = own[ABSENT] if folded else 0
+            else:
+                vocabulary.append(source.concept.token(value))
+                own[value] = len(vocabulary)
+        numbers.append(own)
+    return tuple(vocabulary), numbers
+
+
+def _read_files(site: Site, numbers: Sequence[Mapping[str, int]], problems: Problems) -> list[Encounters | None]:
+    """Read the file and, where there is one, the test file."""
+    section = site.file.cohort
+    tables = [read_available(path, _wanted(site, path), problems) for path in site.files]
+    read = [table for table in tables if table is not None]
+    if len(read) == len(tables):
+        check_where(read, section.where, problems)
+    files: list[Encounters | None] = []
+    for table in tables:
+        taken = None if table is None else take_where(table, section.where, problems)
+        files.append(None if taken is None else read_encounters(section, taken, site.sources, numbers, problems))
+    first, last = files[0], files[-1]
+    if first is not None and last is not None and first is not last and section.id is not None:
+        check_shared_ids(first.table, last.table, section.id, problems)
+    return files
+
+
+def _wanted(site: Site, path: Path) -> dict[str, str]:
+    """Give the columns to read from a file, each with the key of the site file that names it."""
+    section, plan = site.file.cohort, site.file.split
+    wanted = {} if section.id is None else {section.id: "cohort.id"}
+    wanted |= {section.label.column: "cohort.label.column"}
+    wanted |= {source.column: source.key for source in site.sources}
+    if plan.column is not None and path == site.files[0]:
+        wanted.setdefault(plan.column, "split.column")
+    for column in section.where:
+        wanted.setdefault(column, "cohort.where")
+    return wanted
+
+
+def _assign(site: Site, files: list[Encounters | None], problems: Problems) -> list[NDArray[np.int32]] | None:
+    """Give the part of every encounter of every file, as in `NUMBERS`; None where that cannot be said."""
+    section, plan = site.file.cohort, site.file.split
+    first = files[0]
+    needed = {section.id, plan.column} - {None}
+    if first is None or not needed <= first.table.columns.keys():
+        return None
+    parts = [assign(plan, first.table, section.id, problems)]
+    if len(files) > 1:
+        if files[1] is None:
+            return None
+        parts.append(np.full(len(files[1].table), NUMBERS[TEST], dtype=np.int32))
+    return parts
+
+
+def _check_classes(files: list[Encounters | None], parts: list[NDArray[np.int32]], problems: Problems) -> None:
+    """Report a part without encounters of either class, unless labels or parts are at fault anyway."""
+    labels = np.concatenate([file.labels for file in files if file is not None])
+    part = np.concatenate(parts)
+    if (labels < 0).any() or (part < 0).any():
+        return
+    for number, word in ((1, "positive"), (0, "negative")):
+        if not (labels == number).any():
+            problems.add(f"none of {len(labels)} encounters is {word}; check cohort.label and cohort.where")
+            return
+    for name, place in NUMBERS.items():
+        mine = labels[part == place]
+        if len(mine) == 0:
+            problems.add(f"the {name} part has no encounter; check [split]")
+        elif mine.min() == mine.max():
+            lacks = "negative" if mine[0] else "positive"
+            problems.add(f"the {name} part has no {lacks} encounter, of {len(mine)}; check [split] and cohort.label")
+
+
+def _gather(files: list[Encounters | None], parts: list[NDArray[np.int32]], place: int) -> Split:
+    """Put together the encounters of one part."""
+    mine = [(file, part == place) for file, part in zip(files, parts, strict=True) if file is not None]
+    tokens = np.concatenate([file.tokens[rows] for file, rows in mine])  # (N, L)
+    return Split(tokens, np.concatenate([file.labels[rows] for file, rows in mine]).astype(np.int64))

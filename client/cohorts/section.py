@@ -1,0 +1,82 @@
+"""The section ``[cohort]`` of a site file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field, model_validator
+
+from client.cohorts.categories import Category
+from client.cohorts.cells import clashes, refuse
+from client.cohorts.grades import Grade
+from client.cohorts.labels import Label
+from client.cohorts.spelling import Findings, Words
+from common.toml import Declared
+
+
+class CohortSection(Declared):
+    """The table of encounters, and what its columns mean.
+
+    Attributes
+    ----------
+    file, test_file : str
+        CSV or Parquet; relative to the site file.
+    id : str, optional
+        Column that names an encounter; no two encounters share one.
+    where : dict of str to tuple of str
+        Rows to take: allowed cells of each column.
+    texts : dict of str to str
+        The site's own wording of a concept, by code.
+    categories, grades
+        By concept code.
+    """
+
+    file: str
+    test_file: str | None = None
+    id: str | None = None
+    where: dict[str, Words] = Field(default_factory=dict)
+    label: Label
+    findings: Findings | None = None
+    texts: dict[str, str] = Field(default_factory=dict)
+    categories: dict[str, Category] = Field(default_factory=dict)
+    grades: dict[str, Grade] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agree(self) -> CohortSection:
+        faults = [*self._twice(), *self._codes_twice()]
+        if self.findings is None and not self.categories and not self.grades:
+            sections = "[cohort.findings], [cohort.categories.CODE] or [cohort.grades.CODE]"
+            faults.append(f"declares no concept; add {sections}")
+        for column, words in self.where.items():
+            faults += [f'where."{column}": {line}' for line in clashes({"its list": words})]
+        faults += [f'texts."{code}" is blank' for code, text in self.texts.items() if not text.strip()]
+        refuse("CohortSection", faults)
+        return self
+
+    def columns(self) -> Iterator[tuple[str, str]]:
+        """Give every column that has one meaning, and the key that names it; ``where`` may name any column."""
+        if self.id is not None:
+            yield self.id, "id"
+        yield self.label.column, "label.column"
+        if self.findings is not None:
+            listed = self.findings.columns if isinstance(self.findings.columns, dict) else {}
+            yield from ((column, "findings.columns") for column in listed)
+            yield from ((column, "findings.ignore") for column in self.findings.ignore)
+        yield from ((category.column, f"categories.{code}.column") for code, category in self.categories.items())
+        yield from ((grade.column, f"grades.{code}.column") for code, grade in self.grades.items())
+
+    def _twice(self) -> list[str]:
+        keys: dict[str, list[str]] = {}
+        for column, key in self.columns():
+            keys.setdefault(column, []).append(key)
+        return [
+            f'the column "{column}" is named by {" and ".join(used)}; a column has one meaning'
+            for column, used in keys.items()
+            if len(used) > 1
+        ]
+
+    def _codes_twice(self) -> list[str]:
+        listed = self.findings.columns if self.findings and isinstance(self.findings.columns, dict) else {}
+        codes = [*listed.values(), *self.categories, *self.grades]
+        twice = dict.fromkeys(code for code in codes if codes.count(code) > 1)
+        return [f'the concept "{code}" is declared by more than one column; a concept has one column' for code in twice]

@@ -1,0 +1,56 @@
+"""Finds the agent of a node in this process, and starts it once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from flwr.app import Context
+
+from client.agent import Agent
+from client.site_file import load_site
+from common.config import load_federation, site_files
+from common.errors import SitebridgeError
+from common.tasks import Answer, Request
+
+SITE_FILES = "site-files"  # node configuration: the site's file; several, joined by "|", are pooled
+FEDERATION = "federation"  # run configuration: the federation's file, in Flower's own simulation
+
+log = logging.getLogger("sitebridge.site")
+_agents: dict[tuple[int, tuple[Path, ...]], Agent] = {}
+
+
+def answer(request: Request, context: Context) -> Answer:
+    """Let the agent of this node answer; a site that cannot even start says so by a code."""
+    try:
+        agent = _agent(context.run_id, _files(context))
+    except SitebridgeError as error:
+        log.error("%s", error)
+        return Answer("bad-site-file", "")
+    except Exception:  # whatever it is, its words may quote a patient's row, and must not travel
+        log.exception("a site could not start")
+        return Answer("failed", "")
+    return agent.answer(request)
+
+
+def _files(context: Context) -> tuple[Path, ...]:
+    """Give the site file, or the files, of the node that runs here.
+
+    A node of the in-process grid is told its site file. A node of Flower's simulation has a number only, which counts
+    the sites of the federation's file; the number after the last site stands for all of them pooled.
+    """
+    if SITE_FILES in context.node_config:
+        return tuple(Path(name) for name in str(context.node_config[SITE_FILES]).split("|"))
+    path = Path(str(context.run_config[FEDERATION]))
+    every = tuple(site_files(load_federation(path), path).values())
+    number = int(context.node_config["partition-id"])
+    return (every[number],) if number < len(every) else every
+
+
+def _agent(run: int, files: tuple[Path, ...]) -> Agent:
+    """Start an agent, or take the one that this run started; one process may host several sites."""
+    for key in [key for key in _agents if key[0] != run]:
+        del _agents[key]  # files may have changed since that run
+    if (run, files) not in _agents:
+        _agents[run, files] = Agent([load_site(path) for path in files])
+    return _agents[run, files]

@@ -1,0 +1,109 @@
+"""A cohort and an embedding table made ready for training: rows of a table, and tensors of row numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from client.cohorts.cohort import Cohort, Split, read_cohort
+from client.site_file import Site
+from client.training import Encounters
+from common.concepts import Token
+from common.config import ONE_HOT
+from common.embeddings import EmbeddingTable, Fingerprint, load_table, one_hot
+from common.errors import TableError
+from common.tasks import Embedding
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs of a site.
+
+    Attributes
+    ----------
+    table : Tensor
+        float32 (V, D), row 0 zeros.
+    splits : dict of str to Encounters
+        Of `SPLITS`.
+    """
+
+    table: Tensor
+    splits: dict[str, Encounters]
+
+
+def open_table(site: Site, embedding: Embedding) -> EmbeddingTable:
+    """Open the table that the federation calls `embedding.name` at this site.
+
+    Raises
+    ------
+    TableError
+        The site names no such table, or its file cannot be used.
+    """
+    if embedding.name == ONE_HOT:
+        names = embedding.vocabulary or tuple(token.name for token in site.vocabulary)
+        return one_hot([Token(name, name) for name in names])
+    if embedding.name not in site.tables:
+        raise TableError(f"{site.path}: no table for embedding {embedding.name!r}; add it under [tables]")
+    return load_table(site.tables[embedding.name])
+
+
+def fingerprint(site: Site, embedding: Embedding) -> Fingerprint:
+    """Give the fingerprint of the site's embedding space."""
+    return open_table(site, embedding).fingerprint(embedding.normalisation)
+
+
+def prepare(site: Site, embedding: Embedding) -> Prepared:
+    """Read a site's cohort and the rows of its table that the cohort uses.
+
+    Raises
+    ------
+    CohortError, TableError
+        See `client.cohorts` and `common.embeddings`.
+    """
+    cohort = read_cohort(site, embedding.unknown)
+    table = open_table(site, embedding)
+    used = _used(cohort)
+    rows = np.zeros(len(cohort.vocabulary) + 1, dtype=np.int64)  # a token that no encounter has needs no row
+    rows[used + 1] = table.rows([cohort.vocabulary[index] for index in used])
+    vectors = table.normalised(embedding.normalisation)[rows]
+    return Prepared(torch.from_numpy(vectors), {name: _encounters(getattr(cohort, name)) for name in SPLITS})
+
+
+def pool(parts: Sequence[Prepared]) -> Prepared:
+    """Lay the encounters of several sites together, as no federation can; the ceiling of a simulation."""
+    table = torch.cat([parts[0].table, *(part.table[1:] for part in parts[1:])])
+    offsets = np.cumsum([0, *(len(part.table) - 1 for part in parts)])
+    pieces = [_shift(part, int(offset)) for part, offset in zip(parts, offsets, strict=False)]
+    return Prepared(table, {name: _join([piece[name] for piece in pieces]) for name in SPLITS})
+
+
+def _used(cohort: Cohort) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Give the indices of the vocabulary that some encounter has."""
+    seen = np.zeros(len(cohort.vocabulary) + 1, dtype=bool)
+    for name in SPLITS:
+        seen[getattr(cohort, name).tokens] = True
+    return np.flatnonzero(seen[1:])
+
+
+def _encounters(split: Split) -> Encounters:
+    return Encounters(torch.from_numpy(split.tokens.astype(np.int32)), torch.from_numpy(split.labels.astype(np.int64)))
+
+
+def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
+    return {
+        name: Encounters(torch.where(split.tokens > 0, split.tokens + offset, 0).int(), split.labels)
+        for name, split in part.splits.items()
+    }
+
+
+def _join(splits: Sequence[Encounters]) -> Encounters:
+    longest = max(split.tokens.shape[1] for split in splits)
+    padded = [functional.pad(split.tokens, (0, longest - split.tokens.shape[1])) for split in splits]
+    return Encounters(torch.cat(padded), torch.cat([split.labels for split in splits]))

@@ -1,0 +1,190 @@
+"""Training at a site: rounds, epochs, batches, and the best kept by validation AUROC.
+
+Letters: N encounters of a split, B of a batch, L tokens, F filters, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from common.config import Training
+from common.metrics import auroc
+from common.model import ConceptCNN
+from common.selection import BestKept
+from common.strategies import LINEAR
+from common.wire import PARTS
+
+State = dict[str, Tensor]
+_CHUNK = 8192  # encounters scored at once
+
+
+@dataclass(frozen=True)
+class Encounters:
+    """Encounters of one split.
+
+    Attributes
+    ----------
+    tokens : Tensor
+        int32 (N, L), rows of the embedding table, 0 for no token.
+    labels : Tensor
+        int64 (N,).
+    """
+
+    tokens: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one call of training works on and how.
+
+    Attributes
+    ----------
+    tuned : tuple of str
+        Parts of the model that learn.
+    seed_of : callable
+        Round number to the seed of its draws (batches and dropout).
+    proximal_mu : float
+        FedProx: half this times the squared distance from the first weights is added to the loss
+        (Li et al. 2020, arXiv 1812.06127, eq. 2).
+    """
+
+    train: Encounters
+    validation: Encounters
+    training: Training
+    tuned: tuple[str, ...]
+    seed_of: Callable[[int], int]
+    proximal_mu: float = 0.0
+
+
+def train(model: ConceptCNN, stage: Stage) -> None:
+    """Train all rounds at this site and leave the best candidate's weights in the model.
+
+    A candidate is the model after every round, or, where there is one round only, after every epoch.
+    """
+    best: BestKept[State] = BestKept(stage.training.patience)
+
+    def consider() -> bool:
+        best.consider(validation_auroc(model, stage.validation), snapshot(model))
+        return best.exhausted
+
+    single = stage.training.rounds == 1
+    for number in range(1, stage.training.rounds + 1):
+        train_round(model, stage, number, after_epoch=consider if single else None)
+        if not single and consider():
+            break
+    if best.weights is not None:
+        model.load_state_dict(best.weights)
+
+
+def train_round(
+    model: ConceptCNN, stage: Stage, number: int, after_epoch: Callable[[], bool] | None = None
+) -> None:
+    """Train the epochs of one round, with a fresh optimiser, so that a round depends on nothing but what came in.
+
+    Parameters
+    ----------
+    number : int
+        Of the round, from 1; gives its seed.
+    after_epoch : callable, optional
+        Called after every epoch; stops the round by returning true.
+    """
+    generator = torch.Generator().manual_seed(stage.seed_of(number))
+    learner = _Learner(model, stage)
+    stream = batches(len(stage.train), stage.training, generator)
+    for _ in range(stage.training.epochs):
+        for chosen in next(stream):
+            learner.step(chosen, generator)
+        if after_epoch is not None and after_epoch():
+            break
+
+
+def batches(count: int, training: Training, generator: torch.Generator) -> Iterator[list[Tensor]]:
+    """Give the batches of one epoch after another, as indices int64 (B,) of encounters.
+
+    Without `training.batches` an epoch is one pass, its last batch smaller. With it an epoch has that many full
+    batches, and a pass goes on into the next epoch; what does not fill a batch at the end of a pass is left out.
+    """
+    size = min(training.batch_size, count)
+    if training.batches is None:
+        while True:
+            yield list(torch.randperm(count, generator=generator).split(size))
+    ready: list[Tensor] = []
+    while True:
+        while len(ready) < training.batches:
+            ready += torch.randperm(count, generator=generator).split(size)[: count // size]
+        yield ready[: training.batches]
+        ready = ready[training.batches :]
+
+
+class _Learner:
+    """Takes optimiser steps on the tuned parts of a model; the other parts are frozen."""
+
+    def __init__(self, model: ConceptCNN, stage: Stage) -> None:
+        self.model, self.stage = model, stage
+        tuned = {name for part in stage.tuned for name in PARTS[part]}
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in tuned)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.came = [p.detach().clone() for p in self.parameters]
+        self.optimiser = optimiser(self.parameters, stage.training)
+        # A frozen CNN gives every encounter the same pooled filters in every epoch.
+        self.pooled = pooled(model, stage.train) if stage.tuned == (LINEAR,) else None
+
+    def step(self, chosen: Tensor, generator: torch.Generator) -> None:
+        """Take one step on the encounters `chosen`, int64 (B,)."""
+        if self.pooled is not None:
+            logits = self.model.head(self.pooled[chosen], generator)
+        else:
+            logits = self.model(self.stage.train.tokens[chosen], generator)
+        loss = functional.cross_entropy(logits, self.stage.train.labels[chosen])
+        if self.stage.proximal_mu:
+            pairs = zip(self.parameters, self.came, strict=True)
+            loss = loss + self.stage.proximal_mu / 2 * sum((p - c).square().sum() for p, c in pairs)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+
+
+def optimiser(parameters: list[torch.nn.Parameter], training: Training) -> torch.optim.Optimizer:
+    """Give the configured optimiser."""
+    rate, decay = training.learning_rate, training.weight_decay
+    if training.optimiser == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+    nesterov = training.momentum > 0
+    return torch.optim.SGD(parameters, lr=rate, momentum=training.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
+
+
+def snapshot(model: ConceptCNN) -> State:
+    """Copy a model's weights."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+@torch.no_grad()
+def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
+    """Give the pooled filters, float32 (N, F)."""
+    return torch.cat([model.features(chunk) for chunk in encounters.tokens.split(_CHUNK)])
+
+
+@torch.no_grad()
+def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+    """Give the probability of being positive, float64 (N,)."""
+    logits = model.head(pooled(model, encounters))
+    return logits.double().softmax(dim=1)[:, 1].numpy()
+
+
+def validation_auroc(model: ConceptCNN, validation: Encounters) -> float | None:
+    """Give the AUROC on validation encounters, or None where there are none of a class."""
+    if len(validation) == 0:
+        return None
+    return auroc(validation.labels.numpy(), probabilities(model, validation))

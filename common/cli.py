@@ -1,0 +1,61 @@
+"""The `sitebridge` command. Each group of commands lives at its side and is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from common.errors import SitebridgeError
+
+# Flower and Ray must neither call home nor install anything while a hospital's data is near.
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+_COMMANDS = {
+    "simulate": ("server.commands", "Run a federation in this process and print the table."),
+    "site": ("client.commands", "What a hospital does: the built-in pair of hospitals, for now."),
+    "embed": ("client.embedding.commands", "Build, import and look at embedding tables."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module when the command is called, so that --help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        from typer.main import get_command
+
+        command = get_command(import_module(_COMMANDS[name][0]).app)
+        command.name = name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sitebridge")
+def sitebridge() -> None:
+    """Train one clinical classifier across hospitals without moving a patient record."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; an error that a person can act on is one message and exit code 1."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    try:
+        sitebridge(args=arguments, prog_name="sitebridge")
+    except SitebridgeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,164 @@
+"""The federation file: which sites, which directions, which strategies, and how they train."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from common.errors import ConfigError
+from common.model import ModelShape
+from common.strategies import POOLED, STRATEGIES
+from common.toml import Declared, check, parse, resolve
+
+ONE_HOT = "one-hot"
+PRESETS = ("default", "paper")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$", max_length=64)]
+Unknown = Literal["keep", "mask", "fold"]
+Normalisation = Literal["raw", "centred"]
+
+
+class Training(Declared):
+    """How a model is trained, at one site or over rounds."""
+
+    rounds: int = Field(ge=1, le=10_000)
+    epochs: int = Field(ge=1, le=100_000)  # of one round
+    batches: int | None = Field(default=None, ge=1)  # of one epoch; without it, one pass over the encounters
+    batch_size: int = Field(ge=1, le=65_536)  # encounters
+    optimiser: Literal["sgd", "adam"]
+    learning_rate: float = Field(gt=0, le=10, allow_inf_nan=False)
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # Nesterov, for SGD
+    weight_decay: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    patience: int | None = Field(default=None, ge=1)  # candidates without a better validation AUROC, then stop
+
+
+class Aggregation(Declared):
+    """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
+
+    name: str = "FedAvg"
+    options: dict[str, float | int] = {}
+    noise: dict[str, float | int] | None = None  # central differential privacy: options of Flower's wrapper
+
+
+class Failures(Declared):
+    """What happens when a site fails, is late or answers wrongly; it is named in any case."""
+
+    policy: Literal["stop", "continue"] = "stop"
+    retries: int = Field(default=0, ge=0, le=100)  # before the policy is applied
+    at_least: int = Field(default=1, ge=1)  # sites that must answer a round, with "continue"
+    timeout: float = Field(default=3600.0, gt=0)  # seconds for one round
+
+
+class SiteEntry(Declared):
+    """A site of the federation."""
+
+    file: str | None = None  # its site file; in a simulation only
+
+
+class Direction(Declared):
+    """From which sources a model is learnt, and to which targets it goes."""
+
+    sources: list[Name] = Field(min_length=1)
+    targets: list[Name] = Field(min_length=1)
+
+
+class Federation(Declared):
+    """A federation file."""
+
+    name: Name
+    preset: Literal["default", "paper"] = "default"
+    seeds: list[int] = Field(default=[215, 401, 114514], min_length=1)  # the paper's
+    sites: dict[Name, SiteEntry] = Field(min_length=1)
+    directions: list[Direction] = Field(min_length=1)
+    strategies: list[str] = Field(default=["local", "direct", "linear", "full"], min_length=1)
+    embeddings: list[Name] = Field(min_length=1)
+    normalisation: Normalisation
+    unknown: Unknown
+    intervals: int = Field(default=1000, ge=100, le=100_000)  # bootstrap replicates
+    model: ModelShape = ModelShape()
+    training: Training
+    tuning: Training
+    aggregation: Aggregation = Aggregation()
+    failures: Failures = Failures()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Federation:
+        """Check what no key can say by itself."""
+        faults = [*self._unknown_names(), *self._repeated()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _unknown_names(self) -> list[str]:
+        known = [*STRATEGIES, POOLED]
+        faults = [f"strategies: {s!r} is not one of {', '.join(known)}" for s in self.strategies if s not in known]
+        for direction in self.directions:
+            missing = [s for s in [*direction.sources, *direction.targets] if s not in self.sites]
+            faults += [f"directions: site {s!r} is not under [sites]" for s in missing]
+            both = sorted(set(direction.sources) & set(direction.targets))
+            faults += [f"directions: {s} is both source and target of one direction" for s in both]
+        if self.failures.at_least > len(self.sites):
+            faults.append(f"failures.at_least is {self.failures.at_least}, of {len(self.sites)} sites")
+        return faults
+
+    def _repeated(self) -> list[str]:
+        lists = {"seeds": self.seeds, "strategies": self.strategies, "embeddings": self.embeddings}
+        for direction in self.directions:
+            lists["directions.sources"], lists["directions.targets"] = direction.sources, direction.targets
+        return [f"{key} names something twice" for key, values in lists.items() if len(set(values)) < len(values)]
+
+
+def load_federation(path: Path, overrides: dict[str, Any] | None = None) -> Federation:
+    """Read a federation file; what it does not say comes from its preset.
+
+    Parameters
+    ----------
+    path : Path
+        The TOML file.
+    overrides : dict, optional
+        Keys of the file that the command line replaces.
+
+    Raises
+    ------
+    ConfigError
+        Names every key at fault.
+    """
+    content = parse(path)
+    content |= overrides or {}
+    preset = content.get("preset", "default")
+    base = preset_of(preset) if preset in PRESETS else {}
+    return check(merge(base, content), Federation, str(path))
+
+
+def preset_of(name: str) -> dict[str, Any]:
+    """Give the keys that a preset sets."""
+    return tomllib.loads((resources.files("common") / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay one set of keys over another, section by section."""
+    both = {key: merge(base[key], over[key]) for key in base.keys() & over.keys() if _sections(base[key], over[key])}
+    return base | over | both
+
+
+def site_files(federation: Federation, path: Path) -> dict[str, Path]:
+    """Give every site's file, in the order of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        A site has no file, so that it cannot be simulated.
+    """
+    without = [name for name, site in federation.sites.items() if site.file is None]
+    if without:
+        raise ConfigError(f"{path}: sites.{without[0]}.file is missing; a simulation needs every site's file")
+    return {name: resolve(str(site.file), path.parent) for name, site in federation.sites.items()}
+
+
+def _sections(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)

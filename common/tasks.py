@@ -1,0 +1,123 @@
+"""What a coordinator may ask of a site, and what a site may answer.
+
+A task and an answer are JSON plus at most one array (`common.wire`). The relay that carries them at the site understands
+neither; the agent, which has the data, checks both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.config import Name, Normalisation, Training, Unknown
+from common.model import ModelShape
+from common.toml import Declared
+
+Arrays = dict[str, NDArray[np.generic]]
+
+# Everything that a site may say when it does not do what it was asked. The text of an exception never leaves it.
+FAILURES = {
+    "refused": "the site's policy does not allow this task",
+    "bad-task": "the task or its weights do not fit what this version of Sitebridge accepts",
+    "bad-site-file": "the site's own file cannot be used",
+    "bad-cohort": "the site's cohort cannot be read as its site file describes it",
+    "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
+    "too-few": "fewer patients than the site's min-cell",
+    "failed": "the site failed; the details are in its own log",
+}
+
+
+class Embedding(Declared):
+    """Which table a run works with, and how."""
+
+    name: Name
+    normalisation: Normalisation
+    unknown: Unknown
+    vocabulary: tuple[str, ...] | None = None  # one-hot only: the tokens of all sites, which are its columns
+
+
+class Greet(Declared):
+    """Asks a site who it is, and in which embedding space."""
+
+    kind: Literal["greet"] = "greet"
+    version: str
+    embedding: Embedding
+
+
+class Work(Declared):
+    """Asks a site to tune a model, or parts of it, and to score it.
+
+    Attributes
+    ----------
+    strategy : str
+        A transfer strategy, or "source" for a round of training at a source.
+    round : int
+        Of this training, from 1; with the seed and the site's name it fixes every random draw.
+    score : tuple of str
+        Splits to score the resulting model on.
+    choose_threshold : bool
+        Whether to choose the probability from which on an encounter is positive, on validation encounters.
+    threshold : float or None
+        Such a threshold as the sources chose it.
+    """
+
+    kind: Literal["work"] = "work"
+    version: str
+    run: str
+    strategy: Name
+    embedding: Embedding
+    model: ModelShape
+    training: Training | None
+    seed: int
+    round: int = 1
+    score: tuple[Literal["validation", "test"], ...] = ()
+    choose_threshold: bool = False
+    threshold: float | None = None
+    intervals: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task with its array, as the relay hands it to the agent.
+
+    Attributes
+    ----------
+    task : str
+        JSON of a `Greet` or a `Work`.
+    arrays : dict of str to ndarray
+        See `common.wire`.
+    proximal_mu : float
+        Weight of FedProx's pull towards the weights that came, set by Flower's strategy.
+    """
+
+    task: str
+    arrays: Arrays = field(default_factory=dict)
+    proximal_mu: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site says.
+
+    Attributes
+    ----------
+    code : str
+        "ok", or a key of `FAILURES`.
+    site : str
+        The site's name.
+    figures : dict of str to float
+        Numbers: ``num-examples``, ``test.auroc``, ``test.auroc.low`` and so on.
+    facts : str
+        JSON for a greeting: version, fingerprint, vocabulary. Empty otherwise.
+    arrays : dict of str to ndarray
+        See `common.wire`.
+    """
+
+    code: str
+    site: str
+    figures: dict[str, float] = field(default_factory=dict)
+    facts: str = ""
+    arrays: Arrays = field(default_factory=dict)

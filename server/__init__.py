@@ -1,0 +1,1 @@
+"""The coordinator: it sees weights and scores, never an encounter."""

@@ -1,0 +1,35 @@
+"""The ServerApp: reads the federation's file and runs it over whatever grid Flower hands in.
+
+The run configuration carries two paths and no more: ``federation``, the file, and ``out``, the run's folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from common.config import load_federation
+from common.errors import ConfigError
+from server.aggregation import check_aggregation
+from server.progress import progress
+from server.results import new_folder
+from server.run import FederatedRun, steps
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run a federation."""
+    path = Path(str(context.run_config.get("federation", "")))
+    out = str(context.run_config.get("out", ""))
+    if not path.is_absolute() or not Path(out).is_absolute():
+        # Flower's own processes keep the folder that they were started in: a relative path would mean another file.
+        raise ConfigError("run configuration: 'federation' and 'out' must be absolute paths")
+    federation = load_federation(path)
+    check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
+    folder = Path(out)
+    with progress(steps(federation)) as advance:
+        FederatedRun(federation, grid, folder, folder.name, advance).execute()

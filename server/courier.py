@@ -1,0 +1,180 @@
+"""The coordinator's one door to the sites: sends by site name, insists on every answer, and counts what crosses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+
+from common.config import Failures
+from common.errors import SiteError
+from common.tasks import FAILURES, Answer
+from common.transport import ARRAYS, CONFIG, answer_of, payload_bytes
+from server.exchange import Crossing, Exchange
+
+_PAUSE = 0.2  # seconds between looks for replies that are not there yet
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a batch of messages is for; goes into the account of what crossed."""
+
+    phase: str
+    embedding: str
+    seed: int
+    round: int = 0
+
+
+def message_to(node: int, task: str, arrays: ArrayRecord | None = None, kind: str = "train") -> Message:
+    """Give the message that carries a task to a node."""
+    content = RecordDict({CONFIG: ConfigRecord({"task": task})})
+    if arrays is not None:
+        content[ARRAYS] = arrays
+    return Message(content, node, kind)
+
+
+class Courier:
+    """Carries tasks to sites and brings their answers, in the order of the configuration.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's, or `common.transport.InProcessGrid`.
+    failures : Failures
+        What happens when a site fails, is late or answers wrongly.
+    """
+
+    def __init__(self, grid: Grid, failures: Failures) -> None:
+        self.grid = grid
+        self.failures = failures
+        self.exchange = Exchange()
+        self.nodes: dict[str, int] = {}
+        self.absent: list[str] = []  # who failed and was gone on without, with the reason, as told to the user
+
+    def meet(self, task: str, errand: Errand, wanted: Iterable[str]) -> dict[str, Answer]:
+        """Greet every node, learn which site each one is, and give the answers of the wanted sites.
+
+        Raises
+        ------
+        SiteError
+            A wanted site is not there, two nodes answer under one name, or a site cannot answer.
+        """
+        wanted = list(wanted)
+        named = {node.node_id: node.name for node in self._nodes(len(wanted))}
+        messages = {node: message_to(node, task, kind="query") for node in named}
+        replies = self._exchange(messages, {node: name or f"node {node}" for node, name in named.items()}, errand)
+        answers: dict[str, Answer] = {}
+        for node, answer in replies.items():
+            site = _site_of(answer, named[node] or f"node {node}")
+            if site in answers:
+                raise SiteError(f"two sites answer under the name {site!r}; each needs a name of its own")
+            answers[site], self.nodes[site] = answer, node
+        missing = [name for name in wanted if name not in answers]
+        if missing:
+            raise SiteError(f"sites not connected: {', '.join(missing)}; connected: {', '.join(answers) or 'none'}")
+        return {name: answers[name] for name in wanted}
+
+    def ask(
+        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str] = frozenset()
+    ) -> dict[str, Answer]:
+        """Send one message to each named site and give the good answers, in the order of `messages`.
+
+        Parameters
+        ----------
+        taken : frozenset of str
+            Codes other than "ok" that are an answer here, not a failure.
+
+        Raises
+        ------
+        SiteError
+            Sites failed, and the configured policy does not let the run go on without them. Names each, and why.
+        """
+        answers: dict[str, Answer] = {}
+        failed: dict[str, str] = {}
+        for _ in range(self.failures.retries + 1):
+            left = {self.nodes[site]: message for site, message in messages.items() if site not in answers}
+            names = {self.nodes[site]: site for site in messages}
+            failed = {names[node]: "no answer in time" for node in left}
+            for node, answer in self._exchange(left, names, errand).items():
+                if answer.code in {"ok", *taken} and answer.site == names[node]:
+                    answers[names[node]] = answer
+                    del failed[names[node]]
+                else:
+                    failed[names[node]] = _reason(answer, names[node])
+            if not failed:
+                break
+        self._judge(failed, len(answers), errand)
+        return {site: answers[site] for site in messages if site in answers}
+
+    def _judge(self, failed: dict[str, str], answered: int, errand: Errand) -> None:
+        """Stop, or note by name who is missing."""
+        if not failed:
+            return
+        said = "; ".join(f"site {site}: {reason}" for site, reason in failed.items())
+        where = f"{errand.phase}, round {errand.round}" if errand.round else errand.phase
+        if self.failures.policy == "stop" or answered < self.failures.at_least:
+            raise SiteError(f"{where}: {said}")
+        self.absent += [f"{where}: site {site}: {reason}" for site, reason in failed.items()]
+
+    def _exchange(self, messages: Mapping[int, Message], names: Mapping[int, str], errand: Errand) -> dict[int, Answer]:
+        """Send messages to nodes and wait for the replies; a node that does not answer in time is left out."""
+        for node, message in messages.items():
+            self._note(names[node], "out", message.content, errand)
+        pending = dict(zip(self.grid.push_messages(messages.values()), messages, strict=True))
+        answers: dict[int, Answer] = {}
+        deadline = time.monotonic() + self.failures.timeout
+        while pending:
+            for reply in self.grid.pull_messages(list(pending)):
+                # by the message that it answers: the reply of an unreachable node has no sender of its own
+                node = pending.pop(reply.metadata.reply_to_message_id)
+                answers[node] = self._take(reply, names[node], errand)
+            if not pending or time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE)
+        return {node: answers[node] for node in messages if node in answers}
+
+    def _take(self, reply: Message, site: str, errand: Errand) -> Answer:
+        """Read one reply; one that is not of our form is an answer of its own kind, never an exception."""
+        if reply.has_error():
+            return Answer("unreachable", site)
+        self._note(site, "back", reply.content, errand)
+        try:
+            return answer_of(reply)
+        except (KeyError, ValueError, TypeError):
+            return Answer("malformed", site)
+
+    def _note(self, site: str, direction: str, content: RecordDict, errand: Errand) -> None:
+        arrays = {name: array for record in content.array_records.values() for name, array in record.items()}
+        numbers = sum(int(array.numpy().size) for array in arrays.values())
+        crossing = (site, direction, " ".join(arrays), numbers, payload_bytes(content))
+        self.exchange.crossings.append(
+            Crossing(errand.embedding, errand.seed, errand.phase, errand.round, *crossing)
+        )
+
+    def _nodes(self, wanted: int) -> list[NodeInfo]:
+        """Wait until as many nodes are connected as the configuration has sites, or the time is up."""
+        deadline = time.monotonic() + self.failures.timeout
+        while len(nodes := list(self.grid.get_nodes())) < wanted and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+        return nodes
+
+
+def _site_of(answer: Answer, name: str) -> str:
+    """Give the site that answered a greeting."""
+    if answer.code != "ok":
+        raise SiteError(f"site {answer.site or name}: {_reason(answer, name)}")
+    if not name.startswith("node ") and answer.site != name:
+        raise SiteError(f"the node registered as {name!r} answers as {answer.site!r}; its site file must name it {name!r}")
+    return answer.site
+
+
+def _reason(answer: Answer, site: str) -> str:
+    """Give the reason in words from our own list, whatever the site sent."""
+    if answer.code == "ok":
+        return f"answered under another name than {site!r}"
+    own = {"unreachable": "cannot be reached", "malformed": "answered with something that is not an answer"}
+    return FAILURES.get(answer.code) or own.get(answer.code) or "answered with an unknown code"

@@ -1,0 +1,76 @@
+"""The first phase of every run: who is there, with which version, and in which embedding space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from common import __version__
+from common.config import ONE_HOT, Federation
+from common.embeddings import Fingerprint
+from common.errors import SiteError
+from common.tasks import Answer, Embedding, Greet
+from server.courier import Courier, Errand
+
+
+@dataclass(frozen=True)
+class Space:
+    """The embedding space that all sites of a run share.
+
+    Attributes
+    ----------
+    embedding : Embedding
+        As every task names it; for one-hot with the tokens of all sites, which are its columns.
+    dimension : int
+        D.
+    fingerprint : Fingerprint
+        Of the first site's table.
+    """
+
+    embedding: Embedding
+    dimension: int
+    fingerprint: Fingerprint
+
+
+def greet(courier: Courier, federation: Federation, name: str, wanted: Sequence[str]) -> Space:
+    """Greet the wanted sites and make sure that they share one space.
+
+    Raises
+    ------
+    SiteError
+        A site is missing, runs another version, or has another embedding space. Names the site and what differs.
+    """
+    embedding = Embedding(name=name, normalisation=federation.normalisation, unknown=federation.unknown)
+    task = Greet(version=__version__, embedding=embedding)
+    answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
+    facts = {site: _facts(answer, site) for site, answer in answers.items()}
+    fingerprints = {site: Fingerprint.from_json(fact["fingerprint"]) for site, fact in facts.items()}
+    if name == ONE_HOT:
+        vocabulary = tuple(sorted({token for fact in facts.values() for token in fact["vocabulary"]}))
+        shared = embedding.model_copy(update={"vocabulary": vocabulary})
+        return Space(shared, len(vocabulary), next(iter(fingerprints.values())))
+    _demand_one_space(name, fingerprints)
+    first = next(iter(fingerprints.values()))
+    return Space(embedding, first.dimension, first)
+
+
+def _facts(answer: Answer, site: str) -> dict[str, object]:
+    """Read a greeting's facts, which come from another organisation's machine."""
+    try:
+        facts = json.loads(answer.facts)
+        if not isinstance(facts["fingerprint"], dict) or not all(isinstance(t, str) for t in facts["vocabulary"]):
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise SiteError(f"site {site}: its greeting cannot be read; it may run another version of Sitebridge") from None
+    if facts["version"] != __version__:
+        raise SiteError(f"site {site} runs Sitebridge {facts['version']}, the coordinator {__version__}; install one version")
+    return dict(facts)
+
+
+def _demand_one_space(name: str, fingerprints: Mapping[str, Fingerprint]) -> None:
+    (first, reference), *others = fingerprints.items()
+    for site, fingerprint in others:
+        differences = reference.difference(fingerprint)
+        if differences:
+            raise SiteError(f"embedding {name!r}: sites {first} and {site} are in different spaces: {'; '.join(differences)}")

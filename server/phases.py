@@ -1,0 +1,196 @@
+"""The phases of a run: sources learn a model together, then every target receives it and does what its strategy says.
+
+The algorithm of the first phase is federated averaging (McMahan et al. 2017, arXiv 1602.05629) or another of Flower's
+strategies; that of the second is Gao et al., arXiv 2409.13893.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message
+
+from common import __version__
+from common.config import Federation
+from common.errors import SiteError, WireError
+from common.model import initial_weights
+from common.seeds import derive
+from common.selection import BestKept
+from common.strategies import EVERYTHING, SOURCE, STRATEGIES
+from common.tasks import Answer, Arrays, Work
+from common.transport import WEIGHT, content_of
+from common.wire import Flat, array_name, pack, unpack
+from server.aggregation import SourceStrategy, flower_strategy
+from server.courier import Courier, Errand, message_to
+from server.greeting import Space
+
+_WHOLE = array_name(EVERYTHING)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model that sources learnt together.
+
+    Attributes
+    ----------
+    weights : ndarray
+        float32, flat, CNN and linear.
+    threshold : float or None
+        Probability from which on an encounter is called positive; the sources' mean, weighted by encounters. None where
+        no source has enough validation encounters to choose one.
+    at_home : dict of str to Answer
+        How it does at the sources.
+    kept : int
+        Round whose model this is.
+    """
+
+    weights: Flat
+    threshold: float | None
+    at_home: dict[str, Answer]
+    kept: int
+
+
+@dataclass
+class Phases:
+    """The phases for one embedding space and one seed.
+
+    Attributes
+    ----------
+    advance : callable
+        Told what has just been done, for progress.
+    """
+
+    courier: Courier
+    federation: Federation
+    run: str
+    space: Space
+    seed: int
+    advance: Callable[[str], None]
+
+    def initial(self) -> Flat:
+        """Draw the weights that training starts from."""
+        shape, dimension = self.federation.model, self.space.dimension
+        return pack(initial_weights(dimension, shape, derive(self.seed, "init")), EVERYTHING, dimension, shape)[_WHOLE]
+
+    def learn(self, sources: Sequence[str], phase: str = SOURCE) -> Learnt:
+        """Let the sources train over the configured rounds, and keep the round with the best validation AUROC."""
+        training = self.federation.training
+        strategy = SourceStrategy(
+            flower_strategy(self.federation.aggregation, len(sources)), {site: self.courier.nodes[site] for site in sources}
+        )
+        weights = self.initial()
+        best: BestKept[Flat] = BestKept(training.patience)
+        for number in range(1, training.rounds + 1):
+            joined, came = self._round(strategy, sources, number, weights, phase)
+            if number > 1:
+                best.consider(_mean(came, "came.validation.auroc", "came.validation.n"), weights)
+            if best.exhausted:
+                break  # what this round made is no candidate: a site that trains alone would have stopped before it
+            weights = joined
+        return self._keep(sources, best, weights, phase)
+
+    def transfer(self, name: str, targets: Sequence[str], learnt: Learnt | None) -> dict[str, tuple[Answer, Flat | None]]:
+        """Send a model to targets under a transfer strategy; each gives its scores and what the strategy returns."""
+        strategy = STRATEGIES[name]
+        weights = learnt.weights if learnt is not None else self.initial()
+        # A target that trains alone follows the sources' protocol, not that of tuning.
+        training = self.federation.tuning if strategy.from_sources else self.federation.training
+        work = self._work(
+            strategy=name,
+            training=training if strategy.tuned else None,
+            score=("validation", "test"),
+            choose_threshold=learnt is None,
+            threshold=learnt.threshold if learnt is not None else None,
+            intervals=self.federation.intervals,
+        )
+        answers = self._ask(targets, work, weights, name)
+        self.advance(f"{name} at {', '.join(targets)}")
+        return {
+            site: (answer, self._returned(answer, site, strategy.returned if answer.code == "ok" else ()))
+            for site, answer in answers.items()
+        }
+
+    def score(self, sites: Sequence[str], weights: Flat, phase: str) -> dict[str, Answer]:
+        """Score a model where it was learnt, and choose the threshold there."""
+        work = self._work(
+            strategy="direct", score=("validation", "test"), choose_threshold=True, intervals=self.federation.intervals
+        )
+        return self._ask(sites, work, weights, phase)
+
+    def _round(
+        self, strategy: SourceStrategy, sources: Sequence[str], number: int, weights: Flat, phase: str
+    ) -> tuple[Flat, dict[str, Answer]]:
+        """Train one round: one message to each source carries both training and the score of what came."""
+        score = ("validation",) if number > 1 else ()
+        work = self._work(strategy=SOURCE, round=number, training=self.federation.training, score=score)
+        arrays = ArrayRecord({_WHOLE: Array(weights)})
+        config = ConfigRecord({"task": work.model_dump_json()})
+        configured = strategy.configure_train(number, arrays, config, self.courier.grid)
+        messages = dict(zip(sources, configured, strict=True))
+        answers = self.courier.ask(messages, self._errand(phase, number))
+        for site, answer in answers.items():
+            self._returned(answer, site, EVERYTHING)
+            _demand_weight(answer, site)
+        replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
+        joined, _ = strategy.aggregate_train(number, replies)
+        if joined is None:
+            raise SiteError(f"round {number}: no weights to go on with")
+        self.advance(f"round {number} at {', '.join(sources)}")
+        return self._checked({_WHOLE: joined[_WHOLE].numpy()}, EVERYTHING, "the aggregation"), answers
+
+    def _keep(self, sources: Sequence[str], best: BestKept[Flat], last: Flat, phase: str) -> Learnt:
+        """Settle which round's model is kept, and score it at the sources; no later message scored the last round's."""
+        at_home: dict[str, Answer] = {}
+        if not best.exhausted:
+            at_home = self.score(sources, last, phase)
+            best.consider(_mean(at_home, "validation.auroc", "validation.n"), last)
+        kept = last if best.weights is None else best.weights
+        if not at_home or kept is not last:
+            at_home = self.score(sources, kept, phase)
+        return Learnt(kept, _mean(at_home, "threshold", "validation.n"), at_home, best.at)
+
+    def _work(self, **fields: object) -> Work:
+        common = {
+            "version": __version__,
+            "run": self.run,
+            "embedding": self.space.embedding,
+            "model": self.federation.model,
+            "seed": self.seed,
+            "training": None,
+        }
+        return Work.model_validate(common | fields)
+
+    def _ask(self, sites: Sequence[str], work: Work, weights: Flat, phase: str) -> dict[str, Answer]:
+        task, arrays = work.model_dump_json(), ArrayRecord({_WHOLE: Array(weights)})
+        messages = {site: message_to(self.courier.nodes[site], task, arrays) for site in sites}
+        # Too few patients for a number to leave the site is a finding about a target, and stops nothing.
+        return self.courier.ask(messages, self._errand(phase), taken=frozenset({"too-few"}))
+
+    def _errand(self, phase: str, number: int = 0) -> Errand:
+        return Errand(phase, self.space.embedding.name, self.seed, number)
+
+    def _returned(self, answer: Answer, site: str, parts: tuple[str, ...]) -> Flat | None:
+        """Check what a site sent back: nothing but the named arrays, of the right size, finite."""
+        return self._checked(answer.arrays, parts, f"site {site}") if parts or answer.arrays else None
+
+    def _checked(self, arrays: Arrays, parts: tuple[str, ...], who: str) -> Flat:
+        try:
+            unpack(arrays, parts, self.space.dimension, self.federation.model)
+        except WireError as error:
+            raise SiteError(f"{who}: {error}") from None
+        return arrays[array_name(parts)].astype("float32", copy=False)
+
+
+def _demand_weight(answer: Answer, site: str) -> None:
+    count = answer.figures.get(WEIGHT, math.nan)
+    if not (math.isfinite(count) and count > 0):
+        raise SiteError(f"site {site}: {WEIGHT} is {count}; expected how many encounters it trained on")
+
+
+def _mean(answers: Mapping[str, Answer], figure: str, weight: str) -> float | None:
+    """Give a figure's mean over the sites that sent it, weighted by encounters, summed in their order."""
+    given = [a.figures for a in answers.values() if figure in a.figures and a.figures.get(weight, 0) > 0]
+    total = sum(figures[weight] for figures in given)
+    return sum(figures[figure] * figures[weight] for figures in given) / total if given else None

@@ -1,0 +1,81 @@
+"""The results of a run: one row for each site, strategy, embedding, seed and split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import safetensors.torch
+
+from common.errors import ConfigError
+from common.files import write_atomically
+from common.metrics import METRICS
+from common.model import ModelShape
+from common.tasks import Answer
+from common.wire import Flat, array_name, unpack
+from server.exchange import Exchange
+
+KEYS = ["embedding", "seed", "strategy", "sources", "site", "split"]
+COUNTS = ["n", "positive"]
+FIGURES = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
+COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note"]
+
+
+@dataclass
+class Results:
+    """Collects rows and weights, and keeps the files of the run's folder up to date with them."""
+
+    folder: Path
+    rows: list[dict[str, object]] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)  # file name to SHA-256
+
+    def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
+        """Add one row for each split that a site scored, or would have scored had it enough patients."""
+        for split in splits:
+            figures = {column: answer.figures.get(f"{split}.{column}") for column in COUNTS}
+            figures |= {f"{m}{e}": answer.figures.get(f"{split}.{m}{e.replace('_', '.')}") for m in METRICS for e in ("", "_low", "_high")}
+            note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
+            at = answer.figures.get("threshold", threshold)
+            self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note})
+
+    def keep_weights(self, name: str, flat: Flat, parts: tuple[str, ...], dimension: int, shape: ModelShape) -> str:
+        """Write the weights of one phase as safetensors; give their SHA-256, which is over the numbers alone."""
+        state = unpack({array_name(parts): flat}, parts, dimension, shape)
+        digest = hashlib.sha256(flat.tobytes()).hexdigest()
+        content = safetensors.torch.save(state, metadata={"sha256": digest})  # one key: several come in random order
+        write_atomically(self.folder / "weights" / f"{name}.safetensors", content)
+        self.weights[name] = digest
+        return digest
+
+    def table(self) -> pd.DataFrame:
+        """Give all rows so far."""
+        return pd.DataFrame(self.rows, columns=COLUMNS)
+
+    def write(self, exchange: Exchange, absent: list[str]) -> None:
+        """Write results.csv, results.json and exchange.csv."""
+        table = self.table()
+        write_atomically(self.folder / "results.csv", table.to_csv(index=False))
+        whole = {
+            "results": json.loads(table.to_json(orient="records", double_precision=15)),
+            "weights": dict(sorted(self.weights.items())),
+            "absent": absent,
+        }
+        write_atomically(self.folder / "results.json", json.dumps(whole, indent=1) + "\n")
+        write_atomically(self.folder / "exchange.csv", exchange.table().to_csv(index=False))
+
+
+def new_folder(folder: Path) -> Path:
+    """Make a run's folder.
+
+    Raises
+    ------
+    ConfigError
+        It exists and is not empty: a run never writes over another.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder}: already there and not empty; name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

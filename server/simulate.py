@@ -1,0 +1,130 @@
+"""`sitebridge simulate`: a whole federation in one process, through the same two apps that are deployed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+import typer
+from flwr.app import Context, RecordDict
+from rich.console import Console
+
+from common.config import Federation, load_federation, site_files
+from common.errors import SiteError
+from common.files import write_atomically
+from common.strategies import POOLED
+from common.transport import InProcessGrid
+from server.aggregation import check_aggregation
+
+
+def simulate(
+    federation: Annotated[Path, typer.Argument(help="The federation's TOML file, such as configs/two-sites.toml.")],
+    preset: Annotated[str | None, typer.Option(help="default or paper; what the file sets itself stays.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seeds instead of the file's; repeatable.")] = None,
+    embedding: Annotated[list[str] | None, typer.Option(help="Embeddings instead of the file's; repeatable.")] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="Strategies instead of the file's; repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/NAME-TIME.")] = None,
+) -> None:
+    """Run a federation in this process and print the table."""
+    given = {"preset": preset, "seeds": seed, "embeddings": embedding, "strategies": strategy}
+    overrides = {key: value for key, value in given.items() if value}
+    checked = load_federation(federation, overrides)
+    folder = out or Path("runs") / f"{checked.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    run(checked, federation, folder.resolve())
+    _show(folder, checked)
+
+
+def run(federation: Federation, path: Path, folder: Path) -> None:
+    """Run a checked federation over the in-process grid.
+
+    Parameters
+    ----------
+    federation : Federation
+        As read from `path`, whose site files it names.
+    folder : Path
+        Where the run goes; must be empty or absent.
+
+    Raises
+    ------
+    ConfigError
+        A site has no file, or an option of the aggregation is wrong.
+    SiteError
+        A site failed; its own words, for in a simulation they stay on this machine.
+    """
+    from server.app import app
+    from server.results import new_folder
+
+    files = site_files(federation, path)
+    check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
+    new_folder(folder)
+    resolved = folder / "federation.toml"
+    write_atomically(resolved, _resolved(federation, files))
+    nodes = {name: {"site-files": str(file)} for name, file in files.items()}
+    if POOLED in federation.strategies:
+        nodes[POOLED] = {"site-files": "|".join(str(file) for file in files.values())}
+    context = Context(0, 1, {}, RecordDict(), {"federation": str(resolved), "out": str(folder)})
+    with site_log(folder / "site.log") as said:
+        try:
+            app(InProcessGrid(nodes), context)
+        except SiteError as error:
+            raise SiteError("\n".join(dict.fromkeys(said)) or str(error)) from None
+
+
+def _resolved(federation: Federation, files: dict[str, Path]) -> str:
+    """Give the federation file with every preset key spelt out and every path absolute."""
+    content: dict[str, Any] = federation.model_dump(exclude_none=True)
+    content["sites"] = {name: {"file": str(file)} for name, file in files.items()}
+    return tomli_w.dumps(content)
+
+
+@contextmanager
+def site_log(path: Path) -> Iterator[list[str]]:
+    """Keep what sites say to their own log, which in a simulation is the researcher's too; with tracebacks in a file."""
+    said: list[str] = []
+    memory, file = _Memory(said), logging.FileHandler(path, delay=True)
+    logger, flower = logging.getLogger("sitebridge.site"), logging.getLogger("flwr")
+    before = logger.propagate, flower.level
+    logger.propagate = False
+    flower.setLevel(logging.ERROR)
+    for handler in (memory, file):
+        logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        for handler in (memory, file):
+            logger.removeHandler(handler)
+            handler.close()
+        logger.propagate = before[0]
+        flower.setLevel(before[1])
+
+
+class _Memory(logging.Handler):
+    """Appends messages to a list."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def _show(folder: Path, federation: Federation) -> None:
+    """Print the table and where the rest is."""
+    import pandas as pd
+
+    from server.summary import render, summarise
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""], dtype={"sources": str})
+    table["sources"] = table["sources"].fillna("")
+    seeds = ", ".join(map(str, federation.seeds))
+    console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
+    console.print(f"run folder: {folder}", soft_wrap=True)
