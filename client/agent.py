@@ -112,7 +112,7 @@ class Agent:
         if task.strategy != SOURCE:
             figures |= self._score(model, task, data)
         arrays = pack(snapshot(model), strategy.returned, dimension, task.model)
-        return Answer("ok", self.name, figures, arrays={name: values for name, values in arrays.items()})
+        return Answer("ok", self.name, figures, arrays=dict(arrays))
 
     def _tune(
         self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared, proximal_mu: float
@@ -130,6 +130,7 @@ class Agent:
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
             proximal_mu=proximal_mu,
+            basis=data.basis,
         )
         if task.strategy == SOURCE and task.training.rounds > 1:
             train_round(model, stage, task.round)

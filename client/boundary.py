@@ -25,6 +25,10 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
         if training is None:
             continue
         if max(training.rounds, task.round) > policy.max_rounds:
-            raise PolicyError(f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}")
+            raise PolicyError(
+                f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}"
+            )
         if training.epochs > policy.max_epochs:
-            raise PolicyError(f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}")
+            raise PolicyError(
+                f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"
+            )

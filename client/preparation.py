@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from client.cohorts.cohort import Cohort, Split, read_cohort
+from client.compact import basis_of
 from client.site_file import Site
 from client.training import Encounters
 from common.concepts import Token
@@ -36,6 +39,11 @@ class Prepared:
 
     table: Tensor
     splits: dict[str, Encounters]
+
+    @cached_property
+    def basis(self) -> Tensor | None:
+        """An orthonormal basis of the table's rows, see `client.compact`."""
+        return basis_of(self.table)
 
 
 def open_table(site: Site, embedding: Embedding) -> EmbeddingTable:
@@ -70,10 +78,12 @@ def prepare(site: Site, embedding: Embedding) -> Prepared:
     cohort = read_cohort(site, embedding.unknown)
     table = open_table(site, embedding)
     used = _used(cohort)
-    rows = np.zeros(len(cohort.vocabulary) + 1, dtype=np.int64)  # a token that no encounter has needs no row
-    rows[used + 1] = table.rows([cohort.vocabulary[index] for index in used])
-    vectors = table.normalised(embedding.normalisation)[rows]
-    return Prepared(torch.from_numpy(vectors), {name: _encounters(getattr(cohort, name)) for name in SPLITS})
+    vectors = table.normalised(embedding.normalisation)
+    rows = table.rows([cohort.vocabulary[index] for index in used])  # a token that no encounter has needs no row
+    kept = torch.from_numpy(np.concatenate([vectors[:1], vectors[rows]]))
+    place = np.zeros(len(cohort.vocabulary) + 1, dtype=np.int32)
+    place[used + 1] = np.arange(1, len(used) + 1)
+    return Prepared(kept, {name: _encounters(getattr(cohort, name), place) for name in SPLITS})
 
 
 def pool(parts: Sequence[Prepared]) -> Prepared:
@@ -92,8 +102,8 @@ def _used(cohort: Cohort) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.flatnonzero(seen[1:])
 
 
-def _encounters(split: Split) -> Encounters:
-    return Encounters(torch.from_numpy(split.tokens.astype(np.int32)), torch.from_numpy(split.labels.astype(np.int64)))
+def _encounters(split: Split, place: NDArray[np.int32]) -> Encounters:
+    return Encounters(torch.from_numpy(place[split.tokens]), torch.from_numpy(split.labels.astype(np.int64)))
 
 
 def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from client.compact import REST, CompactCNN
 from common.config import Training
 from common.metrics import auroc
 from common.model import ConceptCNN
 from common.selection import BestKept
-from common.strategies import LINEAR
+from common.strategies import CNN, LINEAR
 from common.wire import PARTS
 
 State = dict[str, Tensor]
@@ -57,6 +58,8 @@ class Stage:
     proximal_mu : float
         FedProx: half this times the squared distance from the first weights is added to the loss
         (Li et al. 2020, arXiv 1812.06127, eq. 2).
+    basis : Tensor or None
+        Of the table's rows, see `client.compact`; used where it gives what training without it gives.
     """
 
     train: Encounters
@@ -65,6 +68,7 @@ class Stage:
     tuned: tuple[str, ...]
     seed_of: Callable[[int], int]
     proximal_mu: float = 0.0
+    basis: Tensor | None = None
 
 
 def train(model: ConceptCNN, stage: Stage) -> None:
@@ -72,7 +76,7 @@ def train(model: ConceptCNN, stage: Stage) -> None:
 
     A candidate is the model after every round, or, where there is one round only, after every epoch.
     """
-    best: BestKept[State] = BestKept(stage.training.patience)
+    best: BestKept[State] = BestKept(stage.training.stop_after)
 
     def consider() -> bool:
         best.consider(validation_auroc(model, stage.validation), snapshot(model))
@@ -87,9 +91,7 @@ def train(model: ConceptCNN, stage: Stage) -> None:
         model.load_state_dict(best.weights)
 
 
-def train_round(
-    model: ConceptCNN, stage: Stage, number: int, after_epoch: Callable[[], bool] | None = None
-) -> None:
+def train_round(model: ConceptCNN, stage: Stage, number: int, after_epoch: Callable[[], bool] | None = None) -> None:
     """Train the epochs of one round, with a fresh optimiser, so that a round depends on nothing but what came in.
 
     Parameters
@@ -105,24 +107,27 @@ def train_round(
     for _ in range(stage.training.epochs):
         for chosen in next(stream):
             learner.step(chosen, generator)
-        if after_epoch is not None and after_epoch():
-            break
+        if after_epoch is not None:
+            learner.write_back()
+            if after_epoch():
+                return
+    learner.write_back()
 
 
 def batches(count: int, training: Training, generator: torch.Generator) -> Iterator[list[Tensor]]:
     """Give the batches of one epoch after another, as indices int64 (B,) of encounters.
 
-    Without `training.batches` an epoch is one pass, its last batch smaller. With it an epoch has that many full
-    batches, and a pass goes on into the next epoch; what does not fill a batch at the end of a pass is left out.
+    Where `training.batches` is "all", an epoch is one pass, its last batch smaller. Where it is a number, an epoch has
+    that many full batches, and a pass goes on into the next epoch; what fills no batch at a pass's end is left out.
     """
     size = min(training.batch_size, count)
-    if training.batches is None:
+    if training.batches == "all":
         while True:
-            yield list(torch.randperm(count, generator=generator).split(size))
+            yield list(torch.split(torch.randperm(count, generator=generator), size))
     ready: list[Tensor] = []
     while True:
         while len(ready) < training.batches:
-            ready += torch.randperm(count, generator=generator).split(size)[: count // size]
+            ready += torch.split(torch.randperm(count, generator=generator), size)[: count // size]
         yield ready[: training.batches]
         ready = ready[training.batches :]
 
@@ -131,11 +136,14 @@ class _Learner:
     """Takes optimiser steps on the tuned parts of a model; the other parts are frozen."""
 
     def __init__(self, model: ConceptCNN, stage: Stage) -> None:
-        self.model, self.stage = model, stage
-        tuned = {name for part in stage.tuned for name in PARTS[part]}
-        for name, parameter in model.named_parameters():
+        self.wide, self.stage = model, stage
+        self.model = CompactCNN(model, stage.basis) if stage.basis is not None and _compacts(model, stage) else model
+        tuned = {name for part in stage.tuned for name in PARTS[part]} | {REST}
+        for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in tuned)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
         self.came = [p.detach().clone() for p in self.parameters]
         self.optimiser = optimiser(self.parameters, stage.training)
         # A frozen CNN gives every encounter the same pooled filters in every epoch.
@@ -151,9 +159,19 @@ class _Learner:
         if self.stage.proximal_mu:
             pairs = zip(self.parameters, self.came, strict=True)
             loss = loss + self.stage.proximal_mu / 2 * sum((p - c).square().sum() for p, c in pairs)
-        self.optimiser.zero_grad()
+        self.optimiser.zero_grad(set_to_none=False)  # a number that has no gradient still decays
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+
+    def write_back(self) -> None:
+        """Bring the model that was given up to date."""
+        if isinstance(self.model, CompactCNN):
+            self.model.widen_into(self.wide)
+
+
+def _compacts(model: ConceptCNN, stage: Stage) -> bool:
+    """Whether training in few coordinates gives the same."""
+    return CNN in stage.tuned and stage.training.optimiser == "sgd" and model.conv.kernel_size == (1,)
 
 
 def optimiser(parameters: list[torch.nn.Parameter], training: Training) -> torch.optim.Optimizer:
@@ -162,7 +180,9 @@ def optimiser(parameters: list[torch.nn.Parameter], training: Training) -> torch
     if training.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
     nesterov = training.momentum > 0
-    return torch.optim.SGD(parameters, lr=rate, momentum=training.momentum, nesterov=nesterov, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        parameters, lr=rate, momentum=training.momentum, nesterov=nesterov, weight_decay=decay, fused=True
+    )
 
 
 def snapshot(model: ConceptCNN) -> State:
@@ -173,7 +193,7 @@ def snapshot(model: ConceptCNN) -> State:
 @torch.no_grad()
 def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
     """Give the pooled filters, float32 (N, F)."""
-    return torch.cat([model.features(chunk) for chunk in encounters.tokens.split(_CHUNK)])
+    return torch.cat([model.features(chunk) for chunk in torch.split(encounters.tokens, _CHUNK)])
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ ONE_HOT = "one-hot"
 PRESETS = ("default", "paper")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$", max_length=64)]
+Count = Annotated[int, Field(ge=1)]
 Unknown = Literal["keep", "mask", "fold"]
 Normalisation = Literal["raw", "centred"]
 
@@ -27,21 +29,26 @@ class Training(Declared):
 
     rounds: int = Field(ge=1, le=10_000)
     epochs: int = Field(ge=1, le=100_000)  # of one round
-    batches: int | None = Field(default=None, ge=1)  # of one epoch; without it, one pass over the encounters
+    batches: Count | Literal["all"] = "all"  # of one epoch; "all" is one pass over the encounters
     batch_size: int = Field(ge=1, le=65_536)  # encounters
     optimiser: Literal["sgd", "adam"]
     learning_rate: float = Field(gt=0, le=10, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)  # Nesterov, for SGD
     weight_decay: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    patience: int | None = Field(default=None, ge=1)  # candidates without a better validation AUROC, then stop
+    patience: Count | Literal["endless"] = "endless"  # candidates without a better validation AUROC, then stop
+
+    @property
+    def stop_after(self) -> int | None:
+        """`patience` as a number, or None where training goes on to its end."""
+        return None if self.patience == "endless" else self.patience
 
 
 class Aggregation(Declared):
     """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
 
     name: str = "FedAvg"
-    options: dict[str, float | int] = {}
+    options: dict[str, float | int] = Field(default_factory=dict)
     noise: dict[str, float | int] | None = None  # central differential privacy: options of Flower's wrapper
 
 
@@ -64,7 +71,7 @@ class Direction(Declared):
     """From which sources a model is learnt, and to which targets it goes."""
 
     sources: list[Name] = Field(min_length=1)
-    targets: list[Name] = Field(min_length=1)
+    targets: list[Name] = Field(default_factory=list)  # none: the sources train together, and that is all
 
 
 class Federation(Declared):
@@ -107,7 +114,11 @@ class Federation(Declared):
         return faults
 
     def _repeated(self) -> list[str]:
-        lists = {"seeds": self.seeds, "strategies": self.strategies, "embeddings": self.embeddings}
+        lists: dict[str, Sequence[int | str]] = {
+            "seeds": self.seeds,
+            "strategies": self.strategies,
+            "embeddings": self.embeddings,
+        }
         for direction in self.directions:
             lists["directions.sources"], lists["directions.targets"] = direction.sources, direction.targets
         return [f"{key} names something twice" for key, values in lists.items() if len(set(values)) < len(values)]

@@ -107,7 +107,7 @@ class _RowMax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, projected: Tensor, tokens: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: FunctionCtx, projected: Tensor, tokens: Tensor) -> Tensor:
         starts = torch.arange(0, tokens.numel(), tokens.shape[1], dtype=tokens.dtype)
         pooled, _, _, winners = torch.embedding_bag(
             projected, tokens.flatten(), starts, False, _MAX, False, None, False, NO_TOKEN
@@ -117,7 +117,7 @@ class _RowMax(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
         (winners,) = ctx.saved_tensors  # type: ignore[attr-defined]  # (B, F)
         zeros = gradient.new_zeros(ctx.rows, gradient.shape[1])  # type: ignore[attr-defined]

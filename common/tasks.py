@@ -1,7 +1,7 @@
 """What a coordinator may ask of a site, and what a site may answer.
 
-A task and an answer are JSON plus at most one array (`common.wire`). The relay that carries them at the site understands
-neither; the agent, which has the data, checks both.
+A task and an answer are JSON plus at most one array (`common.wire`). The relay that carries them at the site
+understands neither; the agent, which has the data, checks both.
 """
 
 from __future__ import annotations

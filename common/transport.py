@@ -63,7 +63,9 @@ def payload_bytes(content: RecordDict) -> int:
     arrays = sum(len(array.data) for record in content.array_records.values() for array in record.values())
     figures = sum(8 + len(name) for record in content.metric_records.values() for name in record)
     words = sum(
-        len(name) + len(str(value).encode()) for record in content.config_records.values() for name, value in record.items()
+        len(name) + len(str(value).encode())
+        for record in content.config_records.values()
+        for name, value in record.items()
     )
     return arrays + figures + words
 
@@ -83,13 +85,18 @@ class InProcessGrid(Grid):
         self._run = next(_runs)
         self._names = dict(enumerate(nodes, start=2))  # 1 is the coordinator
         self._contexts = {
-            number: Context(self._run, number, dict(nodes[name]), RecordDict(), {}) for number, name in self._names.items()
+            number: Context(self._run, number, dict(nodes[name]), RecordDict(), {})
+            for number, name in self._names.items()
         }
         module, _, attribute = client_app.partition(":")
         self._app = cast(ClientApp, getattr(import_module(module), attribute))
         self._replies: dict[str, Message] = {}
         self._sent = 0
-        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = self._run, 1, 1  # a message takes its sender from here
+        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = (
+            self._run,
+            1,
+            1,
+        )  # a message takes its sender from here
         self.observers: list[Callable[[Message], None]] = []  # see every message that crosses, for tests and traces
 
     def set_run(self, run: Run) -> None:

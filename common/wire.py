@@ -39,9 +39,7 @@ def allowed(parts: tuple[str, ...], dimension: int, shape: ModelShape) -> dict[s
     return {name: shapes[name] for part in parts for name in PARTS[part]}
 
 
-def pack(
-    state: Mapping[str, Tensor], parts: tuple[str, ...], dimension: int, shape: ModelShape
-) -> dict[str, Flat]:
+def pack(state: Mapping[str, Tensor], parts: tuple[str, ...], dimension: int, shape: ModelShape) -> dict[str, Flat]:
     """Pack parts of a `state_dict` for a message.
 
     Parameters

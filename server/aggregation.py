@@ -52,9 +52,7 @@ def flower_strategy(aggregation: Aggregation, sites: int) -> Strategy:
     if aggregation.noise is None:
         return chosen
     wrapper = strategy.DifferentialPrivacyServerSideFixedClipping
-    return _build(
-        wrapper, {"strategy": chosen, **aggregation.noise, "num_sampled_clients": sites}, "aggregation.noise"
-    )
+    return _build(wrapper, {"strategy": chosen, **aggregation.noise, "num_sampled_clients": sites}, "aggregation.noise")
 
 
 def _build(kind: Callable[..., Strategy], options: dict[str, Any], section: str) -> Strategy:
@@ -94,7 +92,9 @@ class SourceStrategy(Strategy):
     ) -> Iterable[Message]:
         """Give one message for each source, in their order."""
         chosen = cast(Grid, _Chosen(list(self.nodes.values())))
-        messages = {each.metadata.dst_node_id: each for each in self.inner.configure_train(server_round, arrays, config, chosen)}
+        messages = {
+            each.metadata.dst_node_id: each for each in self.inner.configure_train(server_round, arrays, config, chosen)
+        }
         return [messages[node] for node in self.nodes.values()]
 
     def aggregate_train(

@@ -14,7 +14,6 @@ from common.config import load_federation
 from common.errors import ConfigError
 from server.aggregation import check_aggregation
 from server.progress import progress
-from server.results import new_folder
 from server.run import FederatedRun, steps
 
 app = ServerApp()

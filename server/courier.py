@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
@@ -55,7 +55,7 @@ class Courier:
         self.nodes: dict[str, int] = {}
         self.absent: list[str] = []  # who failed and was gone on without, with the reason, as told to the user
 
-    def meet(self, task: str, errand: Errand, wanted: Iterable[str]) -> dict[str, Answer]:
+    def meet(self, task: str, errand: Errand, wanted: Sequence[str]) -> dict[str, Answer]:
         """Greet every node, learn which site each one is, and give the answers of the wanted sites.
 
         Raises
@@ -63,8 +63,7 @@ class Courier:
         SiteError
             A wanted site is not there, two nodes answer under one name, or a site cannot answer.
         """
-        wanted = list(wanted)
-        named = {node.node_id: node.name for node in self._nodes(len(wanted))}
+        named = {node.node_id: node.name for node in self._nodes(wanted)}
         messages = {node: message_to(node, task, kind="query") for node in named}
         replies = self._exchange(messages, {node: name or f"node {node}" for node, name in named.items()}, errand)
         answers: dict[str, Answer] = {}
@@ -151,16 +150,16 @@ class Courier:
         arrays = {name: array for record in content.array_records.values() for name, array in record.items()}
         numbers = sum(int(array.numpy().size) for array in arrays.values())
         crossing = (site, direction, " ".join(arrays), numbers, payload_bytes(content))
-        self.exchange.crossings.append(
-            Crossing(errand.embedding, errand.seed, errand.phase, errand.round, *crossing)
-        )
+        self.exchange.crossings.append(Crossing(errand.embedding, errand.seed, errand.phase, errand.round, *crossing))
 
-    def _nodes(self, wanted: int) -> list[NodeInfo]:
-        """Wait until as many nodes are connected as the configuration has sites, or the time is up."""
+    def _nodes(self, wanted: Sequence[str]) -> list[NodeInfo]:
+        """Wait until the wanted sites are connected, or the time is up; nodes without a name may be any site."""
         deadline = time.monotonic() + self.failures.timeout
-        while len(nodes := list(self.grid.get_nodes())) < wanted and time.monotonic() < deadline:
+        while True:
+            nodes = [node for node in self.grid.get_nodes() if not node.name or node.name in wanted]
+            if len(nodes) >= len(wanted) or time.monotonic() > deadline:
+                return nodes
             time.sleep(_PAUSE)
-        return nodes
 
 
 def _site_of(answer: Answer, name: str) -> str:
@@ -168,7 +167,9 @@ def _site_of(answer: Answer, name: str) -> str:
     if answer.code != "ok":
         raise SiteError(f"site {answer.site or name}: {_reason(answer, name)}")
     if not name.startswith("node ") and answer.site != name:
-        raise SiteError(f"the node registered as {name!r} answers as {answer.site!r}; its site file must name it {name!r}")
+        raise SiteError(
+            f"the node registered as {name!r} answers as {answer.site!r}; its site file must name it {name!r}"
+        )
     return answer.site
 
 

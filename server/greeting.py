@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from common import __version__
 from common.config import ONE_HOT, Federation
@@ -55,7 +56,7 @@ def greet(courier: Courier, federation: Federation, name: str, wanted: Sequence[
     return Space(embedding, first.dimension, first)
 
 
-def _facts(answer: Answer, site: str) -> dict[str, object]:
+def _facts(answer: Answer, site: str) -> dict[str, Any]:
     """Read a greeting's facts, which come from another organisation's machine."""
     try:
         facts = json.loads(answer.facts)
@@ -64,7 +65,9 @@ def _facts(answer: Answer, site: str) -> dict[str, object]:
     except (ValueError, KeyError, TypeError):
         raise SiteError(f"site {site}: its greeting cannot be read; it may run another version of Sitebridge") from None
     if facts["version"] != __version__:
-        raise SiteError(f"site {site} runs Sitebridge {facts['version']}, the coordinator {__version__}; install one version")
+        raise SiteError(
+            f"site {site} runs Sitebridge {facts['version']}, the coordinator {__version__}; install one version"
+        )
     return dict(facts)
 
 
@@ -73,4 +76,6 @@ def _demand_one_space(name: str, fingerprints: Mapping[str, Fingerprint]) -> Non
     for site, fingerprint in others:
         differences = reference.difference(fingerprint)
         if differences:
-            raise SiteError(f"embedding {name!r}: sites {first} and {site} are in different spaces: {'; '.join(differences)}")
+            raise SiteError(
+                f"embedding {name!r}: sites {first} and {site} are in different spaces: {'; '.join(differences)}"
+            )

@@ -78,10 +78,11 @@ class Phases:
         """Let the sources train over the configured rounds, and keep the round with the best validation AUROC."""
         training = self.federation.training
         strategy = SourceStrategy(
-            flower_strategy(self.federation.aggregation, len(sources)), {site: self.courier.nodes[site] for site in sources}
+            flower_strategy(self.federation.aggregation, len(sources)),
+            {site: self.courier.nodes[site] for site in sources},
         )
         weights = self.initial()
-        best: BestKept[Flat] = BestKept(training.patience)
+        best: BestKept[Flat] = BestKept(training.stop_after)
         for number in range(1, training.rounds + 1):
             joined, came = self._round(strategy, sources, number, weights, phase)
             if number > 1:
@@ -91,7 +92,9 @@ class Phases:
             weights = joined
         return self._keep(sources, best, weights, phase)
 
-    def transfer(self, name: str, targets: Sequence[str], learnt: Learnt | None) -> dict[str, tuple[Answer, Flat | None]]:
+    def transfer(
+        self, name: str, targets: Sequence[str], learnt: Learnt | None
+    ) -> dict[str, tuple[Answer, Flat | None]]:
         """Send a model to targets under a transfer strategy; each gives its scores and what the strategy returns."""
         strategy = STRATEGIES[name]
         weights = learnt.weights if learnt is not None else self.initial()

@@ -21,6 +21,7 @@ from server.exchange import Exchange
 KEYS = ["embedding", "seed", "strategy", "sources", "site", "split"]
 COUNTS = ["n", "positive"]
 FIGURES = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
+BEFORE_RESULTS = {"federation.toml", "site.log"}  # what a run writes before it has a result
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note"]
 
 
@@ -36,7 +37,11 @@ class Results:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
         for split in splits:
             figures = {column: answer.figures.get(f"{split}.{column}") for column in COUNTS}
-            figures |= {f"{m}{e}": answer.figures.get(f"{split}.{m}{e.replace('_', '.')}") for m in METRICS for e in ("", "_low", "_high")}
+            figures |= {
+                f"{m}{e}": answer.figures.get(f"{split}.{m}{e.replace('_', '.')}")
+                for m in METRICS
+                for e in ("", "_low", "_high")
+            }
             note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
             at = answer.figures.get("threshold", threshold)
             self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note})
@@ -68,14 +73,14 @@ class Results:
 
 
 def new_folder(folder: Path) -> Path:
-    """Make a run's folder.
+    """Make a run's folder, or take one in which a run failed before it had a result.
 
     Raises
     ------
     ConfigError
-        It exists and is not empty: a run never writes over another.
+        It exists and holds something: a run never writes over another.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - BEFORE_RESULTS):
         raise ConfigError(f"{folder}: already there and not empty; name another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

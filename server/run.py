@@ -82,7 +82,7 @@ class FederatedRun:
             self.results.add(keys, answer, ("validation", "test"), learnt.threshold)
         phases.advance(f"learnt at {', '.join(direction.sources)}")
         for name in self.federation.strategies:
-            if name != POOLED and STRATEGIES[name].from_sources:
+            if direction.targets and name != POOLED and STRATEGIES[name].from_sources:
                 self._transfer(phases, name, direction.sources, direction.targets, learnt)
 
     def _transfer(

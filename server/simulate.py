@@ -84,7 +84,7 @@ def _resolved(federation: Federation, files: dict[str, Path]) -> str:
 
 @contextmanager
 def site_log(path: Path) -> Iterator[list[str]]:
-    """Keep what sites say to their own log, which in a simulation is the researcher's too; with tracebacks in a file."""
+    """Keep what sites say to their own log, in a simulation the researcher's too; with tracebacks in a file."""
     said: list[str] = []
     memory, file = _Memory(said), logging.FileHandler(path, delay=True)
     logger, flower = logging.getLogger("sitebridge.site"), logging.getLogger("flwr")

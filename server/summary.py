@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 import pandas as pd
 from rich.table import Table
 
@@ -40,13 +43,17 @@ def render(summary: pd.DataFrame, title: str) -> Table:
     for heading in ("n", "AUROC", "95 % interval", "sd, seeds", "AUPRC", "Brier", "cal. slope", "sens.", "spec."):
         table.add_column(heading, justify="right", no_wrap=True)
     previous = None
-    for row in summary.itertuples():
-        if previous not in (None, (row.embedding, row.site)):
+    for row in summary.to_dict(orient="records"):
+        if previous not in (None, (row["embedding"], row["site"])):
             table.add_section()
-        previous = (row.embedding, row.site)
-        interval = f"{row.auroc_low:.3f}-{row.auroc_high:.3f}" if pd.notna(row.auroc_low) else ""
-        count = f"{row.n:.0f}" if pd.notna(row.n) else "too few"
-        figures = [row.auroc, row.seeds_sd, row.auprc, row.brier, row.calibration_slope, row.sensitivity, row.specificity]
-        shown = [f"{value:.3f}" if pd.notna(value) else "" for value in figures]
-        table.add_row(row.embedding, row.site, row.strategy, row.sources, count, shown[0], interval, *shown[1:])
+        previous = (row["embedding"], row["site"])
+        table.add_row(*(str(row[key]) for key in ("embedding", "site", "strategy", "sources")), *_figures(row))
     return table
+
+
+def _figures(row: dict[Hashable, Any]) -> list[str]:
+    """Give a row's numbers as they are shown; a figure that a site may not send is blank."""
+    interval = f"{row['auroc_low']:.3f}-{row['auroc_high']:.3f}" if pd.notna(row["auroc_low"]) else ""
+    keys = ("seeds_sd", "auprc", "brier", "calibration_slope", "sensitivity", "specificity")
+    auroc, *rest = (f"{row[key]:.3f}" if pd.notna(row[key]) else "" for key in ("auroc", *keys))
+    return [f"{row['n']:.0f}" if pd.notna(row["n"]) else "too few", auroc, interval, *rest]

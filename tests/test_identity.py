@@ -48,11 +48,11 @@ def test_another_seed_gives_other_weights(federation: Make, tmp_path: Path) -> N
     assert set(first.values()).isdisjoint(second.values())
 
 
-@pytest.mark.parametrize(("rounds", "patience"), [(1, None), (3, None), (12, 1)])
+@pytest.mark.parametrize(("rounds", "patience"), [(1, "endless"), (3, "endless"), (12, 1)])
 def test_one_source_equals_training_alone(
-    federation: Make, hospitals: Path, tmp_path: Path, rounds: int, patience: int | None
+    federation: Make, hospitals: Path, tmp_path: Path, rounds: int, patience: int | str
 ) -> None:
-    changes = {"rounds": rounds, "epochs": 2} | ({"patience": patience} if patience else {})
+    changes = {"rounds": rounds, "epochs": 2, "patience": patience}
     checked = federation(directions=ONE, training=changes, strategies=["local", "direct"])
     run(checked, tmp_path / "federation.toml", tmp_path / "run")
     data = prepare(load_site(hospitals / "allegheny.toml"), MINILM)
@@ -60,7 +60,8 @@ def test_one_source_equals_training_alone(
     model.load_state_dict(initial_weights(384, checked.model, derive(7, "init")))
     splits = data.splits
     seed_of = lambda number: derive(7, "train", "allegheny", number)  # noqa: E731
-    train(model, Stage(splits["train"], splits["validation"], checked.training, EVERYTHING, seed_of))
+    parts = splits["train"], splits["validation"]
+    train(model, Stage(*parts, checked.training, EVERYTHING, seed_of, basis=data.basis))
     alone = pack(snapshot(model), EVERYTHING, 384, checked.model)["cnn+linear"]
     weights = pd.read_json(tmp_path / "run" / "results.json", typ="series")["weights"]
     assert weights["minilm_7_allegheny_source"] == hashlib.sha256(alone.tobytes()).hexdigest()
@@ -76,7 +77,15 @@ def test_federated_equals_pooled(federation: Make, hospitals: Path, tmp_path: Pa
     third.write_text((hospitals / "allegheny.toml").read_text().replace('"allegheny"', '"third"'))
     (tmp_path / "allegheny.csv").write_bytes((hospitals / "allegheny.csv").read_bytes())
     sites["third"] = {"file": str(third)}
-    plain = {"rounds": 1, "epochs": 1, "batches": 1, "batch_size": 65536, "dropout": 0.0, "weight_decay": 0.0}
+    plain = {
+        "rounds": 1,
+        "patience": "endless",
+        "epochs": 1,
+        "batches": 1,
+        "batch_size": 65536,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+    }
     checked = federation(
         sites=sites,
         directions=[{"sources": ["allegheny", "salt-lake"], "targets": ["third"]}],

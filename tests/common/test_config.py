@@ -43,9 +43,12 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"seeds": [1, 1]}, "seeds names something twice"),
     ({"seeds": []}, "seeds List should have at least 1 item"),
     ({"embeddings": ["mini lm"]}, "embeddings.0 String should match pattern"),
-    ({"directions": [{"sources": ["allegheny"], "targets": ["boston"]}]}, "directions: site 'boston' is not under [sites]"),
+    (
+        {"directions": [{"sources": ["allegheny"], "targets": ["boston"]}]},
+        "directions: site 'boston' is not under [sites]",
+    ),
     ({"directions": [{"sources": ["allegheny"], "targets": ["allegheny"]}]}, "allegheny is both source and target"),
-    ({"directions": [{"sources": ["allegheny"]}]}, "key directions.0.targets is missing"),
+    ({"directions": [{"targets": ["allegheny"]}]}, "key directions.0.sources is missing"),
     ({"failures": {"policy": "continue", "at_least": 5}}, "failures.at_least is 5, of 2 sites"),
     ({"unknown": "drop"}, "unknown should be 'keep', 'mask' or 'fold'"),
 ]
@@ -65,6 +68,8 @@ def test_a_simulation_needs_every_sites_file(write: Callable[..., Path], content
         site_files(load_federation(path), path)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda path: path.name
+)
 def test_the_examples_are_valid(path: Path) -> None:
     assert load_federation(path).name == path.stem

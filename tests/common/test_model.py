@@ -20,7 +20,9 @@ def make(rows: int, dimension: int, shape: ModelShape, seed: int = 0) -> Concept
     return model
 
 
-def losses_and_weights(model: ConceptCNN, tokens: Tensor, labels: Tensor, plain: bool) -> tuple[list[float], Tensor, Tensor]:
+def losses_and_weights(
+    model: ConceptCNN, tokens: Tensor, labels: Tensor, plain: bool
+) -> tuple[list[float], Tensor, Tensor]:
     """Ten steps of SGD; the losses, the first gradient and the last weights."""
     features = model.convolve_and_pool if plain else model.project_and_pool
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)

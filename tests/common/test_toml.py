@@ -18,7 +18,7 @@ class Inner(Declared):
 class Outer(Declared):
     name: str
     training: Inner = Inner()
-    sites: dict[str, Inner] = {}
+    sites: dict[str, Inner] = Field(default_factory=dict)
 
 
 def read(tmp_path: Path, text: str) -> Outer:
@@ -44,7 +44,9 @@ def test_all_problems_come_together(tmp_path: Path) -> None:
     assert "training.rounds should be greater than or equal to 1. Got 0 instead" in str(error.value)
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"name = ", "not valid TOML"), (b"\xff\xfe", "expected TOML in UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"name = ", "not valid TOML"), (b"\xff\xfe", "expected TOML in UTF-8")]
+)
 def test_what_is_not_toml(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "a.toml"
     path.write_bytes(content)

@@ -1,0 +1,139 @@
+"""The coordinator insists on every answer, names who failed, and never repeats a site's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from flwr.app import ArrayRecord, Context, Error, Message
+from flwr.clientapp import ClientApp
+
+from common.config import Failures
+from common.errors import SiteError
+from common.tasks import Answer
+from common.transport import InProcessGrid, content_of
+from server.courier import Courier, Errand, message_to
+
+Behave = Callable[[Message, str], Message]
+SECRET = "Jane Roe, 1960-02-29"
+app = ClientApp()
+behaviour: dict[str, list[Behave]] = {}
+
+
+@app.train()
+@app.query()
+def site(message: Message, context: Context) -> Message:
+    """A site that does what the test asks, one behaviour after another."""
+    name = str(context.node_config["name"])
+    queue = behaviour[name]
+    return (queue.pop(0) if len(queue) > 1 else queue[0])(message, name)
+
+
+def good(message: Message, name: str) -> Message:
+    return Message(content_of(Answer("ok", name, {"n": 1.0})), reply_to=message)
+
+
+def fails(message: Message, name: str) -> Message:
+    return Message(content_of(Answer("bad-cohort", name)), reply_to=message)
+
+
+def unreachable(message: Message, name: str) -> Message:
+    return Message(Error(code=3, reason=SECRET), reply_to=message)
+
+
+def empty(message: Message, name: str) -> Message:
+    content = content_of(Answer("ok", name))
+    del content["config"]
+    return Message(content, reply_to=message)
+
+
+def invents(message: Message, name: str) -> Message:
+    return Message(content_of(Answer(SECRET, name)), reply_to=message)
+
+
+def poses(message: Message, name: str) -> Message:
+    return Message(content_of(Answer("ok", "site-a")), reply_to=message)
+
+
+def courier(failures: Failures, **sites: list[Behave]) -> Courier:
+    behaviour.clear()
+    behaviour.update({name.replace("_", "-"): list(queue) for name, queue in sites.items()})
+    grid = InProcessGrid({name: {"name": name} for name in behaviour}, "test_courier_app:app")
+    met = Courier(grid, failures)
+    met.nodes = {name: node.node_id for name, node in zip(behaviour, grid.get_nodes(), strict=True)}
+    return met
+
+
+@pytest.fixture(autouse=True)
+def _by_string(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid names its ClientApp by string, as Flower does."""
+    import sys
+    import types
+
+    module = types.ModuleType("test_courier_app")
+    module.app = app  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "test_courier_app", module)
+
+
+def ask(met: Courier) -> dict[str, Answer]:
+    messages = {name: message_to(node, json.dumps({"kind": "work"}), ArrayRecord()) for name, node in met.nodes.items()}
+    return met.ask(messages, Errand("source", "minilm", 7, 3))
+
+
+def test_answers_come_in_the_order_of_the_configuration() -> None:
+    met = courier(Failures(), site_b=[good], site_a=[good])
+    assert list(ask(met)) == ["site-b", "site-a"]
+    assert [(c.site, c.direction) for c in met.exchange.crossings] == [
+        ("site-b", "out"),
+        ("site-a", "out"),
+        ("site-b", "back"),
+        ("site-a", "back"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("behave", "words"),
+    [
+        (fails, "site site-b: the site's cohort cannot be read as its site file describes it"),
+        (unreachable, "site site-b: cannot be reached"),
+        (empty, "site site-b: answered with something that is not an answer"),
+        (invents, "site site-b: answered with an unknown code"),
+        (poses, "site site-b: answered under another name"),
+    ],
+)
+def test_who_fails_is_named_and_stops_the_run(behave: Behave, words: str) -> None:
+    with pytest.raises(SiteError) as error:
+        ask(courier(Failures(), site_a=[good], site_b=[behave]))
+    assert str(error.value).startswith("source, round 3: ")
+    assert words in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_a_site_is_asked_again_and_the_others_are_not() -> None:
+    met = courier(Failures(retries=2), site_a=[good], site_b=[fails, unreachable, good])
+    assert set(ask(met)) == {"site-a", "site-b"}
+    assert [c.site for c in met.exchange.crossings if c.direction == "out"] == ["site-a", "site-b", "site-b", "site-b"]
+
+
+def test_going_on_without_a_site_is_noted_by_name() -> None:
+    met = courier(Failures(policy="continue", at_least=1), site_a=[good], site_b=[unreachable])
+    assert set(ask(met)) == {"site-a"}
+    assert met.absent == ["source, round 3: site site-b: cannot be reached"]
+
+
+def test_too_few_sites_stop_the_run_all_the_same() -> None:
+    with pytest.raises(SiteError, match=r"site site-a: .*; site site-b: "):
+        ask(courier(Failures(policy="continue", at_least=1), site_a=[fails], site_b=[fails]))
+
+
+def test_sites_that_are_not_there_are_named() -> None:
+    met = courier(Failures(timeout=0.1), site_a=[good])
+    with pytest.raises(SiteError, match="sites not connected: site-c; connected: site-a"):
+        met.meet("{}", Errand("greet", "minilm", 0), ["site-a", "site-c"])
+
+
+def test_a_node_must_answer_by_the_name_that_it_is_registered_under() -> None:
+    met = courier(Failures(), site_a=[good], site_b=[poses])
+    with pytest.raises(SiteError, match="the node registered as 'site-b' answers as 'site-a'"):
+        met.meet("{}", Errand("greet", "minilm", 0), ["site-a", "site-b"])
