@@ -108,7 +108,7 @@ class Site:
 def load_site(path: Path) -> Site:
     """Read and check a site file. Of the data, at most the header is read.
 
-    The file is checked by itself first, then against what it names: files, tables, the header, built-in concepts.
+    The file is checked by itself first, then against what it names: files, the header, built-in concepts.
 
     Raises
     ------
@@ -141,13 +141,11 @@ def _data_files(cohort: CohortSection, folder: Path, problems: Problems) -> tupl
 
 
 def _table(name: str, where: str, folder: Path, problems: Problems) -> Path:
-    key = f"tables.{name}"
-    if not where.startswith(BUILTIN):
-        return _existing(key, where, folder, problems)
+    """Resolve a path; whether a table is there matters when it is opened: a run uses some, `embed build` makes one."""
     try:
-        return builtin_table(where.removeprefix(BUILTIN))
+        return builtin_table(where.removeprefix(BUILTIN)) if where.startswith(BUILTIN) else resolve(where, folder)
     except SitebridgeError as error:
-        problems.add(f"{key}: {error}")
+        problems.add(f"tables.{name}: {error}")
         return folder / where
 
 

@@ -83,31 +83,40 @@ def _parquet_header(path: Path) -> list[str]:
 
 
 def _read_csv(path: Path, names: Sequence[str]) -> Any:
-    ragged: list[int | None] = []
+    try:
+        return _parse(path, names, None)
+    except (pa.ArrowException, KeyError, OSError):
+        ragged = _ragged_rows(path, names)
+    if not ragged:
+        raise CohortError(f"{path.name}: {_NO_CSV}")
+    wanted = "expected one cell for each column, and quotes closed"
+    raise CohortError(f"{path.name}: more or fewer cells than the header in {count_rows(ragged)}; {wanted}")
+
+
+def _ragged_rows(path: Path, names: Sequence[str]) -> list[int]:
+    """Find the rows with cells too many or too few."""
+    ragged: list[int] = []
 
     def leave_out(row: Any) -> str:
-        ragged.append(row.number)
+        ragged.append(row.number - 1)  # the header is number 1
         return "skip"
 
     try:
-        table = _parse(path, names, leave_out, threads=True)
-        if ragged:  # rows are numbered only when one thread reads them
-            ragged.clear()
-            _parse(path, names, leave_out, threads=False)
+        _parse(path, names, leave_out)
     except (pa.ArrowException, KeyError, OSError):
-        raise CohortError(f"{path.name}: {_NO_CSV}") from None
-    if ragged:
-        rows = count_rows([number - 1 for number in ragged if number is not None])  # the header is number 1
-        wanted = "expected one cell for each column, and quotes closed"
-        raise CohortError(f"{path.name}: more or fewer cells than the header in {rows}; {wanted}")
-    return table
+        return []
+    return ragged
 
 
-def _parse(path: Path, names: Sequence[str], leave_out: Any, threads: bool) -> Any:
-    """Read with a dictionary for each column: each different cell is kept, and spelled, once."""
+def _parse(path: Path, names: Sequence[str], leave_out: Any) -> Any:
+    """Read with a dictionary for each column: each different cell is kept, and spelled, once.
+
+    With a function for ragged rows, one thread reads: only then are rows numbered, and Arrow's threads, when they give
+    the function back while Python ends, abort the process (seen in one run of twenty).
+    """
     return pa_csv.read_csv(
         path,
-        read_options=pa_csv.ReadOptions(use_threads=threads, block_size=BLOCK),
+        read_options=pa_csv.ReadOptions(use_threads=leave_out is None, block_size=BLOCK),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
         convert_options=pa_csv.ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, _TEXT)),
     )
