@@ -147,7 +147,8 @@ class Agent:
             encounters = data.splits[split]
             if self._enough(encounters):
                 seed = derive(task.seed, "bootstrap", self.name, split)
-                scored = figures_of(model, encounters, threshold, task.intervals, seed)
+                replicates = task.intervals if split == "test" else 0  # validation is for choosing, not for reporting
+                scored = figures_of(model, encounters, threshold, replicates, seed)
                 figures |= {f"{prefix}{split}.{name}": value for name, value in scored.items()}
         return figures
 

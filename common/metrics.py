@@ -5,7 +5,8 @@ Letters: N encounters, R replicates of the bootstrap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from sklearn.metrics import roc_curve
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Weights = NDArray[np.float32] | NDArray[np.float64]  # replicates in float32, the encounters as they are in float64
 
 METRICS = (
     "auroc",
@@ -23,7 +25,8 @@ METRICS = (
     "sensitivity",
     "specificity",
 )
-_CHUNK = 2_000_000  # numbers of a weight matrix held at once
+_CALIBRATION = ("calibration_intercept", "calibration_slope")
+_CHUNK = 500_000  # numbers of a weight matrix held at once
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Fit:
-    """A logistic regression with few parameters, fitted for many weightings of the same encounters at once.
+    """A logistic regression with few parameters of its own.
 
     Attributes
     ----------
@@ -45,32 +48,38 @@ class Fit:
         float64 (parameters, N).
     offset : ndarray
         float64 (N,), added to the linear predictor with no parameter of its own.
-    start : ndarray
-        float64 (1, parameters), where Newton's method begins.
-    tolerance : float
-        Largest last step; the error is of its square's order.
+    parameters : ndarray
+        float64 (parameters,); where Newton's method begins, or where it ended.
     """
 
     design: Floats
     offset: Floats
-    start: Floats
-    tolerance: float = 1e-7
+    parameters: Floats
 
-    def run(self, y: Floats, weights: Floats) -> Floats:
-        """Give the parameters (R, parameters) for weights (R, N); NaN where there is no convergence (separable)."""
-        size = len(self.design)
-        outer = np.stack([a * b for a in self.design for b in self.design]).T  # (N, parameters squared)
-        fit = np.repeat(self.start, len(weights), axis=0)
-        for _ in range(30):
-            mean = 1 / (1 + np.exp(-np.clip(fit @ self.design + self.offset, -500, 500)))  # (R, N)
-            gradient = (weights * (y - mean)) @ self.design.T
-            hessian = ((weights * mean * (1 - mean)) @ outer).reshape(-1, size, size) + 1e-9 * np.eye(size)
-            step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-            fit += step
-            if np.abs(step).max() < self.tolerance:
+    def converged(self, y: Floats) -> Fit:
+        """Fit to the encounters as they are; the parameters are NaN where there is no optimum (separable data)."""
+        fit = self
+        for _ in range(50):
+            step = fit.steps(y, np.ones((1, len(y))))[0] - fit.parameters
+            fit = replace(fit, parameters=fit.parameters + step)
+            if np.abs(step).max() < 1e-9:
                 return fit
-        fit[np.abs(step).max(axis=1) > 1e-4] = np.nan
-        return fit
+        return replace(fit, parameters=np.full_like(fit.parameters, np.nan))
+
+    def steps(self, y: Floats, weights: Weights) -> Floats:
+        """Take one Newton step from `parameters` for each row of weights (R, N); gives (R, parameters).
+
+        From the converged fit, one step for each replicate is a bootstrap of the estimator to the order that matters
+        (Andrews 2002, Econometrica 70:119), at the cost of two products of matrices.
+        """
+        size = len(self.design)
+        mean = 1 / (1 + np.exp(-np.clip(self.parameters @ self.design + self.offset, -500, 500)))  # (N,)
+        outer = np.stack([a * b for a in self.design for b in self.design])  # (parameters squared, N)
+        terms = np.concatenate([self.design * (y - mean), outer * mean * (1 - mean)])
+        sums = (weights @ terms.T.astype(weights.dtype)).astype(np.float64)
+        hessian = sums[:, size:].reshape(-1, size, size) + 1e-9 * np.eye(size)
+        step = np.linalg.solve(hessian, sums[:, :size, None])[:, :, 0]
+        return np.asarray(self.parameters + step, dtype=np.float64)
 
 
 def score(
@@ -104,16 +113,19 @@ def score(
     """
     order = np.argsort(-probabilities, kind="stable")
     y, p = labels[order].astype(np.float64), probabilities[order]
-    fits = _calibrations(y, p)
-    point = _measure(y, p, np.ones((1, len(y))), threshold, fits)
+    fits = [fit.converged(y) for fit in _calibrations(p)]
+    point = _measure(y, p, np.ones((1, len(y))), threshold)
+    point |= {name: fit.parameters[-1:] for name, fit in zip(_CALIBRATION, fits, strict=True)}
     if replicates == 0:
         return {name: Estimate(float(values[0])) for name, values in point.items()}
-    near = [Fit(fit.design, fit.offset, fit.run(y, np.ones((1, len(y)))), 1e-3) for fit in fits]  # few steps from there
-    draws = [_measure(y, p, weights, threshold, near) for weights in _resample(y, replicates, seed)]
-    estimates = {}
-    for name, values in point.items():
-        estimates[name] = Estimate(float(values[0]), *_interval(np.concatenate([draw[name] for draw in draws])))
-    return estimates
+    draws = []
+    for weights in _resample(y, replicates, seed):
+        steps = {name: fit.steps(y, weights)[:, -1] for name, fit in zip(_CALIBRATION, fits, strict=True)}
+        draws.append(_measure(y, p, weights, threshold) | steps)
+    return {
+        name: Estimate(float(values[0]), *_interval(np.concatenate([draw[name] for draw in draws])))
+        for name, values in point.items()
+    }
 
 
 def auroc(labels: Integers, probabilities: Floats) -> float:
@@ -143,15 +155,17 @@ def _interval(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _measure(y: Floats, p: Floats, weights: Floats, threshold: float | None, fits: list[Fit]) -> dict[str, Floats]:
-    """Give every metric for each row of weights (R, N), how often each encounter counts."""
+def _measure(y: Floats, p: Floats, weights: Weights, threshold: float | None) -> dict[str, Floats]:
+    """Give the metrics of ranking and error for each row of weights (R, N), how often each encounter counts."""
     figures = _curves(y, weights, _steps(p))
-    figures["brier"] = weights @ (p - y) ** 2 / weights.sum(axis=1)
-    figures["calibration_intercept"], figures["calibration_slope"] = (fit.run(y, weights)[:, -1] for fit in fits)
+    columns = [np.ones_like(y), (p - y) ** 2, y]
     if threshold is not None:
         called = (p >= threshold).astype(np.float64)
-        figures["sensitivity"] = weights @ (called * y) / (weights @ y)
-        figures["specificity"] = weights @ ((1 - called) * (1 - y)) / (weights @ (1 - y))
+        columns += [called * y, (1 - called) * (1 - y)]
+    count, error, positive, *hits = (weights @ np.stack(columns, axis=1)).T
+    figures["brier"] = error / count
+    if hits:
+        figures["sensitivity"], figures["specificity"] = hits[0] / positive, hits[1] / (count - positive)
     return figures
 
 
@@ -160,40 +174,48 @@ def _steps(p: Floats) -> Integers:
     return np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
 
 
-def _curves(y: Floats, weights: Floats, steps: Integers) -> dict[str, Floats]:
+def _curves(y: Floats, weights: Weights, steps: Integers) -> dict[str, Floats]:
     """Give AUROC and average precision, one step of the curve for each run of equal probabilities."""
-    true = np.cumsum(weights * y, axis=1)[:, steps]  # (R, steps)
-    false = np.cumsum(weights * (1 - y), axis=1)[:, steps]
-    positives, negatives = true[:, -1:], false[:, -1:]
-    rise = np.diff(true, axis=1, prepend=0)
-    run = np.diff(false, axis=1, prepend=0)
-    area = (run * (true - rise / 2)).sum(axis=1) / (positives * negatives)[:, 0]
-    counted = true + false
-    precision = np.divide(true, counted, out=np.zeros_like(true), where=counted > 0)
-    return {"auroc": area, "auprc": (rise * precision).sum(axis=1) / positives[:, 0]}
+    true = np.cumsum(weights * y.astype(weights.dtype), axis=1)  # (R, N), whole numbers: exact in float32 below 2^24
+    counted = np.cumsum(weights, axis=1)
+    if len(steps) < weights.shape[1]:
+        true, counted = true[:, steps], counted[:, steps]
+    false = counted - true
+    rise, run = _rises(true), _rises(false)
+    positives, negatives = true[:, -1].astype(np.float64), false[:, -1].astype(np.float64)
+    area = np.einsum("ij,ij->i", run, true - rise / 2, dtype=np.float64) / (positives * negatives)
+    precision = np.divide(true, counted, out=np.zeros_like(true), where=np.greater(counted, 0))
+    return {"auroc": area, "auprc": np.einsum("ij,ij->i", rise, precision, dtype=np.float64) / positives}
 
 
-def _calibrations(y: Floats, p: Floats) -> list[Fit]:
+def _rises(curve: Weights) -> Weights:
+    """Give how much each step of a cumulative curve adds."""
+    rises = curve.copy()
+    rises[:, 1:] -= curve[:, :-1]
+    return rises
+
+
+def _calibrations(p: Floats) -> list[Fit]:
     """Give the two regressions of calibration: the intercept at slope 1, and the slope."""
     clipped = np.clip(p, 1e-7, 1 - 1e-7)
     logit = np.log(clipped / (1 - clipped))
     ones = np.ones_like(logit)
     return [
-        Fit(ones[None], logit, np.zeros((1, 1))),
-        Fit(np.stack([ones, logit]), np.zeros_like(logit), np.array([[0.0, 1.0]])),
+        Fit(ones[None], logit, np.zeros(1)),
+        Fit(np.stack([ones, logit]), np.zeros_like(logit), np.array([0.0, 1.0])),
     ]
 
 
-def _resample(y: Floats, replicates: int, seed: int) -> list[Floats]:
+def _resample(y: Floats, replicates: int, seed: int) -> Iterator[Weights]:
     """Draw how often each encounter counts, (R, N) in chunks, positives and negatives apart."""
     generator = np.random.default_rng(seed)
     size = max(1, _CHUNK // len(y))
     counts = [min(size, replicates - start) for start in range(0, replicates, size)]
-    return [_draw(generator, y, count) for count in counts]
+    return (_draw(generator, y, count) for count in counts)
 
 
-def _draw(generator: np.random.Generator, y: Floats, count: int) -> Floats:
-    weights = np.zeros((count, len(y)))
+def _draw(generator: np.random.Generator, y: Floats, count: int) -> Weights:
+    weights = np.zeros((count, len(y)), dtype=np.float32)
     for label in (0.0, 1.0):
         members = np.flatnonzero(y == label)
         drawn = generator.integers(0, len(members), size=(count, len(members)))
