@@ -14,6 +14,7 @@ from common.config import load_federation
 from common.errors import ConfigError
 from server.aggregation import check_aggregation
 from server.progress import progress
+from server.results import JOURNAL, new_folder
 from server.run import FederatedRun, steps
 
 app = ServerApp()
@@ -29,6 +30,6 @@ def main(grid: Grid, context: Context) -> None:
         raise ConfigError("run configuration: 'federation' and 'out' must be absolute paths")
     federation = load_federation(path)
     check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
-    folder = Path(out)
+    folder = Path(out) if (Path(out) / JOURNAL).is_dir() else new_folder(Path(out))  # a run that was cut off goes on
     with progress(steps(federation)) as advance:
         FederatedRun(federation, grid, folder, folder.name, advance).execute()

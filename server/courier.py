@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
@@ -15,6 +16,7 @@ from common.errors import SiteError
 from common.tasks import FAILURES, Answer
 from common.transport import ARRAYS, CONFIG, answer_of, payload_bytes
 from server.exchange import Crossing, Exchange
+from server.journal import Journal
 
 _PAUSE = 0.2  # seconds between looks for replies that are not there yet
 
@@ -46,9 +48,12 @@ class Courier:
         Flower's, or `common.transport.InProcessGrid`.
     failures : Failures
         What happens when a site fails, is late or answers wrongly.
+    journal : Journal
+        Answers that need not be asked for again.
     """
 
-    def __init__(self, grid: Grid, failures: Failures) -> None:
+    def __init__(self, grid: Grid, failures: Failures, journal: Journal) -> None:
+        self.journal = journal
         self.grid = grid
         self.failures = failures
         self.exchange = Exchange()
@@ -78,7 +83,7 @@ class Courier:
         return {name: answers[name] for name in wanted}
 
     def ask(
-        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str] = frozenset()
+        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str] = frozenset(), at_least: int = 0
     ) -> dict[str, Answer]:
         """Send one message to each named site and give the good answers, in the order of `messages`.
 
@@ -86,17 +91,36 @@ class Courier:
         ----------
         taken : frozenset of str
             Codes other than "ok" that are an answer here, not a failure.
+        at_least : int
+            Sites without whose answers the run cannot go on, even where its policy is to go on without some.
 
         Raises
         ------
         SiteError
             Sites failed, and the configured policy does not let the run go on without them. Names each, and why.
         """
+        known = self.journal.recall(messages)
+        if known is not None:
+            answers, crossings, absent = known
+            self.exchange.crossings += crossings
+            self.absent += absent
+            return answers
+        before = len(self.exchange.crossings), len(self.absent)
+        answers, failed = self._insist(messages, errand, taken)
+        self._judge(failed, len(answers), errand, at_least)
+        answers = {site: answers[site] for site in messages if site in answers}
+        self.journal.keep(messages, answers, self.exchange.crossings[before[0] :], self.absent[before[1] :])
+        return answers
+
+    def _insist(
+        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str]
+    ) -> tuple[dict[str, Answer], dict[str, str]]:
+        """Ask, and ask again where it failed; give the answers, and the reasons of those who did not give one."""
         answers: dict[str, Answer] = {}
         failed: dict[str, str] = {}
+        names = {self.nodes[site]: site for site in messages}
         for _ in range(self.failures.retries + 1):
             left = {self.nodes[site]: message for site, message in messages.items() if site not in answers}
-            names = {self.nodes[site]: site for site in messages}
             failed = {names[node]: "no answer in time" for node in left}
             for node, answer in self._exchange(left, names, errand).items():
                 if answer.code in {"ok", *taken} and answer.site == names[node]:
@@ -106,16 +130,15 @@ class Courier:
                     failed[names[node]] = _reason(answer, names[node])
             if not failed:
                 break
-        self._judge(failed, len(answers), errand)
-        return {site: answers[site] for site in messages if site in answers}
+        return answers, failed
 
-    def _judge(self, failed: dict[str, str], answered: int, errand: Errand) -> None:
+    def _judge(self, failed: dict[str, str], answered: int, errand: Errand, at_least: int) -> None:
         """Stop, or note by name who is missing."""
         if not failed:
             return
         said = "; ".join(f"site {site}: {reason}" for site, reason in failed.items())
         where = f"{errand.phase}, round {errand.round}" if errand.round else errand.phase
-        if self.failures.policy == "stop" or answered < self.failures.at_least:
+        if self.failures.policy == "stop" or answered < at_least:
             raise SiteError(f"{where}: {said}")
         self.absent += [f"{where}: site {site}: {reason}" for site, reason in failed.items()]
 
@@ -142,7 +165,9 @@ class Courier:
             return Answer("unreachable", site)
         self._note(site, "back", reply.content, errand)
         try:
-            return answer_of(reply)
+            answer = answer_of(reply)
+            single = all(values.dtype == np.float32 for values in answer.arrays.values())
+            return answer if single else Answer("malformed", site)
         except (KeyError, ValueError, TypeError):
             return Answer("malformed", site)
 

@@ -132,7 +132,8 @@ class Phases:
         config = ConfigRecord({"task": work.model_dump_json()})
         configured = strategy.configure_train(number, arrays, config, self.courier.grid)
         messages = dict(zip(sources, configured, strict=True))
-        answers = self.courier.ask(messages, self._errand(phase, number))
+        needed = min(self.federation.failures.at_least, len(sources))
+        answers = self.courier.ask(messages, self._errand(phase, number), at_least=needed)
         for site, answer in answers.items():
             self._returned(answer, site, EVERYTHING)
             _demand_weight(answer, site)

@@ -21,7 +21,8 @@ from server.exchange import Exchange
 KEYS = ["embedding", "seed", "strategy", "sources", "site", "split"]
 COUNTS = ["n", "positive"]
 FIGURES = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
-BEFORE_RESULTS = {"federation.toml", "site.log"}  # what a run writes before it has a result
+JOURNAL = "journal"  # answers of a run that is not complete
+BEFORE_ANSWERS = {"federation.toml", "site.log"}  # what a run writes before it has an answer
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note"]
 
 
@@ -73,14 +74,15 @@ class Results:
 
 
 def new_folder(folder: Path) -> Path:
-    """Make a run's folder, or take one in which a run failed before it had a result.
+    """Make a run's folder, or take one in which a run failed before it had an answer.
 
     Raises
     ------
     ConfigError
         It exists and holds something: a run never writes over another.
     """
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - BEFORE_RESULTS):
-        raise ConfigError(f"{folder}: already there and not empty; name another folder with --out")
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - BEFORE_ANSWERS):
+        hint = "to go on with the run, name the folder instead of the file" if (folder / JOURNAL).exists() else ""
+        raise ConfigError(f"{folder}: already there and not empty; {hint or 'name another folder with --out'}")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

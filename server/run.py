@@ -12,8 +12,9 @@ from common.config import Direction, Federation
 from common.strategies import EVERYTHING, POOLED, SOURCE, STRATEGIES
 from server.courier import Courier
 from server.greeting import Space, greet
+from server.journal import Journal
 from server.phases import Learnt, Phases
-from server.results import Results
+from server.results import JOURNAL, Results
 
 Advance = Callable[[str], None]
 
@@ -30,7 +31,7 @@ def steps(federation: Federation) -> int:
 
 @dataclass
 class FederatedRun:
-    """A run, phase after phase; results are on disk after each seed.
+    """A run, phase after phase; every answer is on disk before the next question, results after each seed.
 
     Attributes
     ----------
@@ -45,7 +46,7 @@ class FederatedRun:
     advance: Advance
 
     def __post_init__(self) -> None:
-        self.courier = Courier(self.grid, self.federation.failures)
+        self.courier = Courier(self.grid, self.federation.failures, Journal(self.folder / JOURNAL))
         self.results = Results(self.folder)
 
     def execute(self) -> Results:
@@ -62,6 +63,7 @@ class FederatedRun:
             for seed in self.federation.seeds:
                 self._seed(Phases(self.courier, self.federation, self.name, space, seed, self.advance))
                 self.results.write(self.courier.exchange, self.courier.absent)
+        self.courier.journal.close()
         return self.results
 
     def _seed(self, phases: Phases) -> None:

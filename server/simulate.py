@@ -11,19 +11,21 @@ from typing import Annotated, Any
 
 import tomli_w
 import typer
-from flwr.app import Context, RecordDict
+from flwr.app import Context, RecordDict, UserConfig
 from rich.console import Console
 
 from common.config import Federation, load_federation, site_files
-from common.errors import SiteError
+from common.errors import ConfigError, SiteError
 from common.files import write_atomically
 from common.strategies import POOLED
 from common.transport import InProcessGrid
 from server.aggregation import check_aggregation
 
+RESOLVED = "federation.toml"  # the configuration in a run's folder
+
 
 def simulate(
-    federation: Annotated[Path, typer.Argument(help="The federation's TOML file, such as configs/two-sites.toml.")],
+    federation: Annotated[Path, typer.Argument(help="The federation's TOML file, or the folder of a run to resume.")],
     preset: Annotated[str | None, typer.Option(help="default or paper; what the file sets itself stays.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seeds instead of the file's; repeatable.")] = None,
     embedding: Annotated[list[str] | None, typer.Option(help="Embeddings instead of the file's; repeatable.")] = None,
@@ -33,6 +35,11 @@ def simulate(
     """Run a federation in this process and print the table."""
     given = {"preset": preset, "seeds": seed, "embeddings": embedding, "strategies": strategy}
     overrides = {key: value for key, value in given.items() if value}
+    if federation.is_dir():
+        if overrides or out:
+            raise typer.BadParameter("a run is resumed as it was configured; leave out the options")
+        _show(federation, resume(federation.resolve()))
+        return
     checked = load_federation(federation, overrides)
     folder = out or Path("runs") / f"{checked.name}-{datetime.now():%Y%m%d-%H%M%S}"
     run(checked, federation, folder.resolve())
@@ -56,21 +63,45 @@ def run(federation: Federation, path: Path, folder: Path) -> None:
     SiteError
         A site failed; its own words, for in a simulation they stay on this machine.
     """
-    from server.app import app
     from server.results import new_folder
 
     files = site_files(federation, path)
     check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
     new_folder(folder)
-    resolved = folder / "federation.toml"
-    write_atomically(resolved, _resolved(federation, files))
+    write_atomically(folder / RESOLVED, _resolved(federation, files))
+    _execute(federation, files, folder)
+
+
+def resume(folder: Path) -> Federation:
+    """Go on with a run that was cut off, to the same bits; give its configuration.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds no run that could go on.
+    SiteError
+        See `run`.
+    """
+    from server.results import JOURNAL
+
+    if not (folder / JOURNAL).is_dir():
+        raise ConfigError(f"{folder}: no run to resume here; a complete one has no folder {JOURNAL!r} any more")
+    federation = load_federation(folder / RESOLVED)
+    _execute(federation, site_files(federation, folder / RESOLVED), folder)
+    return federation
+
+
+def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> None:
+    """Run the ServerApp over a grid of the sites, and one node more for all of them pooled."""
+    from server.app import app
+
     nodes = {name: {"site-files": str(file)} for name, file in files.items()}
     if POOLED in federation.strategies:
         nodes[POOLED] = {"site-files": "|".join(str(file) for file in files.values())}
-    context = Context(0, 1, {}, RecordDict(), {"federation": str(resolved), "out": str(folder)})
+    config: UserConfig = {"federation": str(folder / RESOLVED), "out": str(folder)}
     with site_log(folder / "site.log") as said:
         try:
-            app(InProcessGrid(nodes), context)
+            app(InProcessGrid(nodes), Context(0, 1, {}, RecordDict(), config))
         except SiteError as error:
             raise SiteError("\n".join(dict.fromkeys(said)) or str(error)) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flwr.app import ArrayRecord, Context, Error, Message
@@ -14,11 +15,13 @@ from common.errors import SiteError
 from common.tasks import Answer
 from common.transport import InProcessGrid, content_of
 from server.courier import Courier, Errand, message_to
+from server.journal import Journal
 
 Behave = Callable[[Message, str], Message]
 SECRET = "Jane Roe, 1960-02-29"
 app = ClientApp()
 behaviour: dict[str, list[Behave]] = {}
+journals: list[Path] = []
 
 
 @app.train()
@@ -60,13 +63,13 @@ def courier(failures: Failures, **sites: list[Behave]) -> Courier:
     behaviour.clear()
     behaviour.update({name.replace("_", "-"): list(queue) for name, queue in sites.items()})
     grid = InProcessGrid({name: {"name": name} for name in behaviour}, "test_courier_app:app")
-    met = Courier(grid, failures)
+    met = Courier(grid, failures, Journal(journals[0]))
     met.nodes = {name: node.node_id for name, node in zip(behaviour, grid.get_nodes(), strict=True)}
     return met
 
 
 @pytest.fixture(autouse=True)
-def _by_string(monkeypatch: pytest.MonkeyPatch) -> None:
+def _by_string(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The grid names its ClientApp by string, as Flower does."""
     import sys
     import types
@@ -74,11 +77,12 @@ def _by_string(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("test_courier_app")
     module.app = app  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "test_courier_app", module)
+    journals[:] = [tmp_path / "journal"]
 
 
 def ask(met: Courier) -> dict[str, Answer]:
     messages = {name: message_to(node, json.dumps({"kind": "work"}), ArrayRecord()) for name, node in met.nodes.items()}
-    return met.ask(messages, Errand("source", "minilm", 7, 3))
+    return met.ask(messages, Errand("source", "minilm", 7, 3), at_least=1)
 
 
 def test_answers_come_in_the_order_of_the_configuration() -> None:

@@ -1,0 +1,109 @@
+"""A run that is cut off anywhere goes on to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.agent import Agent
+from common.config import Federation
+from common.errors import ConfigError
+from common.tasks import Answer, Request
+from server.simulate import resume, run
+
+Make = Callable[..., Federation]
+
+
+class CutOff(BaseException):
+    """As abrupt as a kill that a process can still be told of."""
+
+
+def cut_off_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Cut the process off when an agent is asked for the `number`-th time."""
+    asked = 0
+    real = Agent.answer
+
+    def answer(self: Agent, request: Request) -> Answer:
+        nonlocal asked
+        asked += 1
+        if asked == number:
+            raise CutOff
+        return real(self, request)
+
+    monkeypatch.setattr(Agent, "answer", answer)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("name", ["FedAvg", "FedAdam"])
+def test_a_run_goes_on_to_the_same_bytes_wherever_it_was_cut_off(federation: Make, tmp_path: Path, name: str) -> None:
+    changes: dict[str, Any] = {
+        "strategies": ["local", "direct", "linear", "full", "pooled"],
+        "training": {"rounds": 3},
+        "aggregation": {"name": name},
+    }
+    checked, path = federation(**changes), tmp_path / "federation.toml"
+    run(checked, path, tmp_path / "whole")
+    whole = contents(tmp_path / "whole")
+    assert not [file for file in whole if file.startswith("journal")]
+    for number in (6, 9, 14, 22):
+        folder = tmp_path / f"cut{number:02}"
+        with pytest.MonkeyPatch.context() as patch:
+            cut_off_at(patch, number)
+            with pytest.raises(CutOff):
+                run(checked, path, folder)
+        assert (folder / "journal").is_dir()
+        resume(folder)
+        resumed = contents(folder)
+        assert {file for file in whole if whole[file] != resumed.get(file)} <= {"federation.toml"}
+        assert resumed.keys() == whole.keys()
+
+
+def test_what_was_answered_is_not_asked_again(federation: Make, tmp_path: Path) -> None:
+    checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
+    with pytest.MonkeyPatch.context() as patch:
+        cut_off_at(patch, 4)  # two greetings and one answer before
+        with pytest.raises(CutOff):
+            run(checked, path, tmp_path / "run")
+    assert len(list((tmp_path / "run" / "journal").iterdir())) == 1
+    asked: list[str] = []
+    real = Agent.answer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agent, "answer", lambda self, request: (asked.append(self.name), real(self, request))[1])
+        resume(tmp_path / "run")
+    assert asked[:3] == ["allegheny", "salt-lake", "salt-lake"]  # both are greeted; the first had trained alone
+
+
+def test_a_journal_of_another_configuration_is_refused(federation: Make, tmp_path: Path) -> None:
+    checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
+    with pytest.MonkeyPatch.context() as patch:
+        cut_off_at(patch, 4)
+        with pytest.raises(CutOff):
+            run(checked, path, tmp_path / "run")
+    resolved = tmp_path / "run" / "federation.toml"
+    resolved.write_text(resolved.read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
+    with pytest.raises(ConfigError, match="answers another question; resume with the configuration"):
+        resume(tmp_path / "run")
+
+
+def test_a_run_cut_off_is_not_started_anew_over_its_answers(federation: Make, tmp_path: Path) -> None:
+    checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
+    with pytest.MonkeyPatch.context() as patch:
+        cut_off_at(patch, 4)
+        with pytest.raises(CutOff):
+            run(checked, path, tmp_path / "run")
+    with pytest.raises(ConfigError, match="to go on with the run, name the folder instead of the file"):
+        run(checked, path, tmp_path / "run")
+
+
+def test_a_complete_run_has_nothing_to_resume(federation: Make, tmp_path: Path) -> None:
+    run(federation(strategies=["local"]), tmp_path / "federation.toml", tmp_path / "run")
+    with pytest.raises(ConfigError, match="no run to resume here"):
+        resume(tmp_path / "run")
