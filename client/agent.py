@@ -19,7 +19,7 @@ from common import __version__
 from common.errors import CohortError, PolicyError, SitebridgeError, TableError, WireError
 from common.model import ConceptCNN
 from common.seeds import derive
-from common.strategies import EVERYTHING, ROLES, SOURCE, TransferStrategy
+from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.transport import WEIGHT
 from common.wire import pack, unpack
@@ -122,7 +122,7 @@ class Agent:
         if not self._enough(data.splits["train"]):
             raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
-        purpose = "train" if task.strategy in (SOURCE, "local") else task.strategy
+        purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
         stage = Stage(
             data.splits["train"],
             data.splits["validation"],

@@ -36,9 +36,10 @@ class TransferStrategy:
 
 
 SOURCE = "source"  # a round of training at a source
+LOCAL = "local"  # a site that trains alone
 
 STRATEGIES: dict[str, TransferStrategy] = {
-    "local": TransferStrategy(EVERYTHING, (), "no transfer: the site trains alone", from_sources=False),
+    LOCAL: TransferStrategy(EVERYTHING, (), "no transfer: the site trains alone", from_sources=False),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
     "linear": TransferStrategy((LINEAR,), (LINEAR,), "the linear head tuned at the target"),
     "full": TransferStrategy(EVERYTHING, EVERYTHING, "CNN and linear head tuned at the target"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from common.config import Direction, Federation
-from common.strategies import EVERYTHING, POOLED, SOURCE, STRATEGIES
+from common.config import Aggregation, Direction, Federation
+from common.strategies import EVERYTHING, LOCAL, POOLED, SOURCE, STRATEGIES
 from server.courier import Courier
 from server.greeting import Space, greet
 from server.journal import Journal
@@ -17,15 +17,22 @@ from server.phases import Learnt, Phases
 from server.results import JOURNAL, Results
 
 Advance = Callable[[str], None]
+SPLITS = ("validation", "test")
 
 
 def steps(federation: Federation) -> int:
-    """Count how often a run tells of progress."""
+    """Count how often a run tells of progress, at most."""
     transfers = sum(1 for name in federation.strategies if name != POOLED and STRATEGIES[name].from_sources)
-    a_direction = transfers + federation.training.rounds + 1
-    local = len(federation.sites) if "local" in federation.strategies else 0
-    pooled = federation.training.rounds + 1 if POOLED in federation.strategies else 0
-    a_seed = a_direction * len(federation.directions) + local + pooled
+    learnt = {tuple(direction.sources) for direction in federation.directions}
+    a_seed = len(learnt) * (federation.training.rounds + 1)
+    a_seed += transfers * sum(1 for direction in federation.directions if direction.targets)
+    if LOCAL in federation.strategies:
+        sole = (
+            {sources for sources in learnt if len(sources) == 1} if federation.aggregation == Aggregation() else set()
+        )
+        a_seed += len(federation.sites) - len(sole)
+    if POOLED in federation.strategies:
+        a_seed += federation.training.rounds + 1
     return a_seed * len(federation.seeds) * len(federation.embeddings)
 
 
@@ -67,32 +74,48 @@ class FederatedRun:
         return self.results
 
     def _seed(self, phases: Phases) -> None:
-        if "local" in self.federation.strategies:
-            for site in self.federation.sites:
-                self._transfer(phases, "local", [], [site], None)
+        learnt: dict[tuple[str, ...], Learnt] = {}
+        for direction in self.federation.directions:
+            key = tuple(direction.sources)
+            if key not in learnt:
+                learnt[key] = self._learn(phases, direction.sources)
+            self._direction(phases, direction, learnt[key])
+        if LOCAL in self.federation.strategies:
+            self._local(phases, learnt)
         if POOLED in self.federation.strategies:
             self._pooled(phases)
-        for direction in self.federation.directions:
-            self._direction(phases, direction)
 
-    def _direction(self, phases: Phases, direction: Direction) -> None:
-        learnt = phases.learn(direction.sources)
-        label = _label(phases, direction.sources, SOURCE)
-        self._keep(label, learnt, phases.space)
+    def _learn(self, phases: Phases, sources: list[str]) -> Learnt:
+        learnt = phases.learn(sources)
+        self._keep(_label(phases, sources, SOURCE), learnt, phases.space)
+        self._at_home(phases, SOURCE, sources, learnt)
+        phases.advance(f"learnt at {', '.join(sources)}")
+        return learnt
+
+    def _at_home(self, phases: Phases, strategy: str, sources: list[str], learnt: Learnt) -> None:
         for site, answer in learnt.at_home.items():
-            keys = _keys(phases, SOURCE, direction.sources, site)
-            self.results.add(keys, answer, ("validation", "test"), learnt.threshold)
-        phases.advance(f"learnt at {', '.join(direction.sources)}")
+            self.results.add(_keys(phases, strategy, sources, site), answer, SPLITS, learnt.threshold)
+
+    def _direction(self, phases: Phases, direction: Direction, learnt: Learnt) -> None:
         for name in self.federation.strategies:
             if direction.targets and name != POOLED and STRATEGIES[name].from_sources:
                 self._transfer(phases, name, direction.sources, direction.targets, learnt)
+
+    def _local(self, phases: Phases, learnt: dict[tuple[str, ...], Learnt]) -> None:
+        """Let every site train alone; one that was a direction's only source has, where averaging one changes nothing."""
+        for site in self.federation.sites:
+            alone = learnt.get((site,)) if self.federation.aggregation == Aggregation() else None
+            if alone is None:
+                self._transfer(phases, LOCAL, [], [site], None)
+            else:
+                self._at_home(phases, LOCAL, [], alone)
 
     def _transfer(
         self, phases: Phases, name: str, sources: list[str], targets: list[str], learnt: Learnt | None
     ) -> None:
         for site, (answer, returned) in phases.transfer(name, targets, learnt).items():
             threshold = learnt.threshold if learnt is not None else None
-            self.results.add(_keys(phases, name, sources, site), answer, ("validation", "test"), threshold)
+            self.results.add(_keys(phases, name, sources, site), answer, SPLITS, threshold)
             if returned is not None:
                 parts, label = STRATEGIES[name].returned, _label(phases, sources, f"{name}-{site}")
                 self.results.keep_weights(label, returned, parts, phases.space.dimension, self.federation.model)
@@ -102,7 +125,7 @@ class FederatedRun:
         learnt = phases.learn([POOLED], POOLED)
         self._keep(_label(phases, [], POOLED), learnt, phases.space)
         for site, (answer, _) in phases.transfer("direct", list(self.federation.sites), learnt).items():
-            self.results.add(_keys(phases, POOLED, [], site), answer, ("validation", "test"), learnt.threshold)
+            self.results.add(_keys(phases, POOLED, [], site), answer, SPLITS, learnt.threshold)
 
     def _keep(self, label: str, learnt: Learnt, space: Space) -> None:
         self.results.keep_weights(label, learnt.weights, EVERYTHING, space.dimension, self.federation.model)

@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 import torch
 
+from client.agent import Agent
 from client.preparation import prepare
 from client.site_file import load_site
 from client.training import Encounters, Stage, snapshot, train
+from common import __version__
 from common.config import Federation
 from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.strategies import EVERYTHING
-from common.tasks import Embedding
+from common.tasks import Embedding, Request, Work
 from common.wire import pack, unpack
 from server.simulate import run
 
@@ -67,6 +69,20 @@ def test_one_source_equals_training_alone(
     assert weights["minilm_7_allegheny_source"] == hashlib.sha256(alone.tobytes()).hexdigest()
     table = pd.read_csv(tmp_path / "run" / "results.csv").query("site == 'allegheny' and split == 'test'")
     rows = table.set_index("strategy")[["auroc", "brier", "auroc_low", "sensitivity"]]
+    task = {
+        "version": __version__,
+        "run": "",
+        "strategy": "local",
+        "embedding": MINILM,
+        "model": checked.model,
+        "seed": 7,
+    }
+    task |= {"training": checked.training, "score": ["test"], "choose_threshold": True, "intervals": checked.intervals}
+    start = pack(initial_weights(384, checked.model, derive(7, "init")), EVERYTHING, 384, checked.model)
+    agent = Agent([load_site(hospitals / "allegheny.toml")])
+    figures = agent.answer(Request(Work.model_validate(task).model_dump_json(), dict(start))).figures
+    for column, figure in rows.loc["source"].items():
+        assert figures["test." + str(column).replace("_low", ".low")] == figure
     pd.testing.assert_series_equal(rows.loc["local"], rows.loc["source"], check_names=False, check_exact=True)
 
 
