@@ -27,10 +27,8 @@ def steps(federation: Federation) -> int:
     a_seed = len(learnt) * (federation.training.rounds + 1)
     a_seed += transfers * sum(1 for direction in federation.directions if direction.targets)
     if LOCAL in federation.strategies:
-        sole = (
-            {sources for sources in learnt if len(sources) == 1} if federation.aggregation == Aggregation() else set()
-        )
-        a_seed += len(federation.sites) - len(sole)
+        sole = sum(1 for sources in learnt if len(sources) == 1) if _one_is_alone(federation) else 0
+        a_seed += len(federation.sites) - sole
     if POOLED in federation.strategies:
         a_seed += federation.training.rounds + 1
     return a_seed * len(federation.seeds) * len(federation.embeddings)
@@ -102,9 +100,9 @@ class FederatedRun:
                 self._transfer(phases, name, direction.sources, direction.targets, learnt)
 
     def _local(self, phases: Phases, learnt: dict[tuple[str, ...], Learnt]) -> None:
-        """Let every site train alone; one that was a direction's only source has, where averaging one changes nothing."""
+        """Let every site train alone; one that was the only source of a direction has done so."""
         for site in self.federation.sites:
-            alone = learnt.get((site,)) if self.federation.aggregation == Aggregation() else None
+            alone = learnt.get((site,)) if _one_is_alone(self.federation) else None
             if alone is None:
                 self._transfer(phases, LOCAL, [], [site], None)
             else:
@@ -129,6 +127,11 @@ class FederatedRun:
 
     def _keep(self, label: str, learnt: Learnt, space: Space) -> None:
         self.results.keep_weights(label, learnt.weights, EVERYTHING, space.dimension, self.federation.model)
+
+
+def _one_is_alone(federation: Federation) -> bool:
+    """Whether a single source learns what it would alone: the mean of one is that one, to the bit."""
+    return federation.aggregation == Aggregation()
 
 
 def _keys(phases: Phases, strategy: str, sources: list[str], site: str) -> dict[str, object]:
