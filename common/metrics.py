@@ -59,8 +59,10 @@ class Fit:
     def converged(self, y: Floats) -> Fit:
         """Fit to the encounters as they are; the parameters are NaN where there is no optimum (separable data)."""
         fit = self
-        for _ in range(50):
+        for _ in range(100):
             step = fit.steps(y, np.ones((1, len(y))))[0] - fit.parameters
+            # a full step from probabilities that are far off may overshoot without end
+            step *= min(1.0, 2 / max(np.abs(step @ fit.design).max(), 1e-300))
             fit = replace(fit, parameters=fit.parameters + step)
             if np.abs(step).max() < 1e-9:
                 return fit
@@ -202,7 +204,7 @@ def _calibrations(p: Floats) -> list[Fit]:
     ones = np.ones_like(logit)
     return [
         Fit(ones[None], logit, np.zeros(1)),
-        Fit(np.stack([ones, logit]), np.zeros_like(logit), np.array([0.0, 1.0])),
+        Fit(np.stack([ones, logit - logit.mean()]), np.zeros_like(logit), np.zeros(2)),
     ]
 
 

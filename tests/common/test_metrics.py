@@ -43,6 +43,18 @@ def test_calibration_is_the_logistic_regression_on_the_logit() -> None:
     assert "sensitivity" not in found
 
 
+@pytest.mark.parametrize(("shift", "sharpness"), [(-6.0, 3.0), (5.0, 0.2), (-5.0, 5.0), (0.0, 1.0)])
+def test_calibration_of_a_model_that_is_far_off(shift: float, sharpness: float) -> None:
+    """Distorting the logits by a + b x must give the slope divided by b, however far from 1."""
+    labels, probabilities = draw(4, 3000, 6)
+    logit = np.log(probabilities / (1 - probabilities)).clip(-1.8, 1.8)
+    plain = score(labels, 1 / (1 + np.exp(-logit)), None)["calibration_slope"].value
+    distorted = 1 / (1 + np.exp(-(shift + sharpness * logit)))
+    found = score(labels, distorted, None, replicates=100, seed=0)["calibration_slope"]
+    assert found.value == pytest.approx(plain / sharpness, rel=1e-4)
+    assert found.low < found.value < found.high
+
+
 def test_calibration_in_the_large_by_hand() -> None:
     # one probability for all, 0.5; a quarter are positive: the intercept is logit(0.25) = -ln 3
     labels, probabilities = np.array([1, 0, 0, 0] * 25), np.full(100, 0.5)
