@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from client.boundary import check_work
 from client.preparation import Prepared, fingerprint, pool, prepare
-from client.scores import figures_of, threshold_of
+from client.scores import DivergedError, figures_of, threshold_of
 from client.site_file import Site
 from client.training import Encounters, Stage, snapshot, train, train_round
 from common import __version__
@@ -26,16 +26,21 @@ from common.wire import pack, unpack
 
 log = logging.getLogger("sitebridge.site")
 
+_PREPARED = 2  # embeddings whose cohort and table stay in memory
+
+
+class TooFewError(SitebridgeError):
+    """A number would be computed on fewer patients than the site's min-cell."""
+
+
 _CODES: list[tuple[type[Exception], str]] = [
     (PolicyError, "refused"),
     (WireError, "bad-task"),
     (CohortError, "bad-cohort"),
     (TableError, "bad-table"),
+    (TooFewError, "too-few"),
+    (DivergedError, "diverged"),
 ]
-
-
-class TooFewError(SitebridgeError):
-    """A number would be computed on fewer patients than the site's min-cell."""
 
 
 class Agent:
@@ -65,8 +70,6 @@ class Agent:
         """Do a task, or say by a code why not."""
         try:
             return self._handle(request)
-        except TooFewError as error:
-            return self._fail("too-few", error)
         except SitebridgeError as error:
             return self._fail(next((code for kind, code in _CODES if isinstance(error, kind)), "failed"), error)
         except Exception as error:  # whatever it is, its words may quote a patient's row, and must not travel
@@ -101,8 +104,13 @@ class Agent:
         check_work(self.sites, task)  # the site's file is asked before any data is touched
         data = self._prepare(task.embedding)
         dimension = data.table.shape[1]
+        weights = unpack(
+            request.arrays, EVERYTHING, dimension, task.model
+        )  # before anything of the task's size is made
+        if task.model.kernel > data.length:
+            raise WireError(f"model.kernel is {task.model.kernel}; an encounter here has {data.length} tokens")
         model = ConceptCNN(data.table, task.model, task.training.dropout if task.training else 0.0)
-        model.load_state_dict(unpack(request.arrays, EVERYTHING, dimension, task.model))
+        model.load_state_dict(weights)
         figures: dict[str, float] = {}
         if task.strategy == SOURCE and task.score:
             figures |= self._score(model, task, data, prefix="came.")  # what came, before this round changes it
@@ -123,9 +131,10 @@ class Agent:
             raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
+        validation = data.splits["validation"]
         stage = Stage(
             data.splits["train"],
-            data.splits["validation"],
+            validation if self._enough(validation) else validation.first(0),  # as the coordinator would select
             task.training,
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
@@ -136,6 +145,8 @@ class Agent:
             train_round(model, stage, task.round)
         else:
             train(model, stage)
+        if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+            raise DivergedError(f"{self.name}: the weights are not finite after {task.strategy}, round {task.round}")
 
     def _score(self, model: ConceptCNN, task: Work, data: Prepared, prefix: str = "") -> dict[str, float]:
         figures: dict[str, float] = {}
@@ -148,13 +159,15 @@ class Agent:
             if self._enough(encounters):
                 seed = derive(task.seed, "bootstrap", self.name, split)
                 replicates = task.intervals if split == "test" else 0  # validation is for choosing, not for reporting
-                scored = figures_of(model, encounters, threshold, replicates, seed)
+                scored = figures_of(model, encounters, threshold, replicates, seed, self._min_cell)
                 figures |= {f"{prefix}{split}.{name}": value for name, value in scored.items()}
         return figures
 
     def _prepare(self, embedding: Embedding) -> Prepared:
         torch.set_num_threads(1)  # two threads lose to one on small matrices; one gives the same bits everywhere
         if embedding not in self._prepared:
+            while len(self._prepared) >= _PREPARED:
+                del self._prepared[next(iter(self._prepared))]
             parts = [prepare(site, embedding) for site in self.sites]
             self._prepared[embedding] = parts[0] if len(parts) == 1 else pool(parts)
         return self._prepared[embedding]

@@ -28,6 +28,10 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
             raise PolicyError(
                 f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}"
             )
+        if training.batch_size < policy.min_cell:  # one step on one patient gives that patient away
+            raise PolicyError(
+                f"{site.path}: policy.min_cell is {policy.min_cell}, the task's batches {training.batch_size}"
+            )
         if training.epochs > policy.max_epochs:
             raise PolicyError(
                 f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"

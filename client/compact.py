@@ -51,7 +51,7 @@ class CompactCNN(ConceptCNN):
     def __init__(self, wide: ConceptCNN, basis: Tensor) -> None:
         weight = wide.conv.weight.detach()[:, :, 0].double()  # (F, D)
         inside = weight @ basis  # (F, R)
-        shape = ModelShape(filters=weight.shape[0], kernel=1, classes=wide.linear.out_features)
+        shape = ModelShape(filters=weight.shape[0])
         super().__init__((wide.table.double() @ basis).float(), shape, wide.dropout)
         self.basis, self.outside = basis, weight - inside @ basis.T
         self.rest = nn.Parameter(torch.ones(1))

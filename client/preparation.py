@@ -40,6 +40,11 @@ class Prepared:
     table: Tensor
     splits: dict[str, Encounters]
 
+    @property
+    def length(self) -> int:
+        """L, tokens of an encounter, padding included."""
+        return self.splits["train"].tokens.shape[1]
+
     @cached_property
     def basis(self) -> Tensor | None:
         """An orthonormal basis of the table's rows, see `client.compact`."""
@@ -55,7 +60,10 @@ def open_table(site: Site, embedding: Embedding) -> EmbeddingTable:
         The site names no such table, or its file cannot be used.
     """
     if embedding.name == ONE_HOT:
-        names = embedding.vocabulary or tuple(token.name for token in site.vocabulary)
+        own = {token.name for token in site.vocabulary}
+        names = embedding.vocabulary or tuple(own)
+        if missing := own - set(names):  # all that the site declares: asking for some would tell which a patient has
+            raise TableError(f"{site.path}: one-hot has no column for {len(missing)} of the site's {len(own)} tokens")
         return one_hot([Token(name, name) for name in names])
     if embedding.name not in site.tables:
         raise TableError(f"{site.path}: no table for embedding {embedding.name!r}; add it under [tables]")

@@ -44,6 +44,10 @@ class Encounters:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> Encounters:
+        """Give the first encounters."""
+        return Encounters(self.tokens[:count], self.labels[:count])
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -59,3 +59,6 @@ def main(arguments: list[str] | None = None) -> None:
     except SitebridgeError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a folder that cannot be written, a disk that is full
+        print(f"Error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

@@ -19,7 +19,10 @@ ONE_HOT = "one-hot"
 PRESETS = ("default", "paper")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$", max_length=64)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Replicates = Annotated[int, Field(ge=100, le=100_000)]
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Number = int | Annotated[float, Field(allow_inf_nan=False)]
 Unknown = Literal["keep", "mask", "fold"]
 Normalisation = Literal["raw", "centred"]
 
@@ -48,8 +51,8 @@ class Aggregation(Declared):
     """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
 
     name: str = "FedAvg"
-    options: dict[str, float | int] = Field(default_factory=dict)
-    noise: dict[str, float | int] | None = None  # central differential privacy: options of Flower's wrapper
+    options: dict[str, Number] = Field(default_factory=dict)
+    noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
 
 
 class Failures(Declared):
@@ -70,8 +73,8 @@ class SiteEntry(Declared):
 class Direction(Declared):
     """From which sources a model is learnt, and to which targets it goes."""
 
-    sources: list[Name] = Field(min_length=1)
-    targets: list[Name] = Field(default_factory=list)  # none: the sources train together, and that is all
+    sources: list[SiteName] = Field(min_length=1)
+    targets: list[SiteName] = Field(default_factory=list)  # none: the sources train together, and that is all
 
 
 class Federation(Declared):
@@ -80,13 +83,13 @@ class Federation(Declared):
     name: Name
     preset: Literal["default", "paper"] = "default"
     seeds: list[int] = Field(default=[215, 401, 114514], min_length=1)  # the paper's
-    sites: dict[Name, SiteEntry] = Field(min_length=1)
+    sites: dict[SiteName, SiteEntry] = Field(min_length=1)
     directions: list[Direction] = Field(min_length=1)
     strategies: list[str] = Field(default=["local", "direct", "linear", "full"], min_length=1)
     embeddings: list[Name] = Field(min_length=1)
     normalisation: Normalisation
     unknown: Unknown
-    intervals: int = Field(default=1000, ge=100, le=100_000)  # bootstrap replicates
+    intervals: Replicates = 1000  # of the bootstrap
     model: ModelShape = ModelShape()
     training: Training
     tuning: Training
@@ -111,6 +114,8 @@ class Federation(Declared):
             faults += [f"directions: {s} is both source and target of one direction" for s in both]
         if self.failures.at_least > len(self.sites):
             faults.append(f"failures.at_least is {self.failures.at_least}, of {len(self.sites)} sites")
+        if POOLED in self.sites:
+            faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
 
     def _repeated(self) -> list[str]:
@@ -121,6 +126,8 @@ class Federation(Declared):
         }
         for direction in self.directions:
             lists["directions.sources"], lists["directions.targets"] = direction.sources, direction.targets
+        chosen = [(tuple(direction.sources), tuple(direction.targets)) for direction in self.directions]
+        lists["directions"] = [str(pair) for pair in chosen]
         return [f"{key} names something twice" for key, values in lists.items() if len(set(values)) < len(values)]
 
 
@@ -142,7 +149,9 @@ def load_federation(path: Path, overrides: dict[str, Any] | None = None) -> Fede
     content = parse(path)
     content |= overrides or {}
     preset = content.get("preset", "default")
-    base = preset_of(preset) if preset in PRESETS else {}
+    if preset not in PRESETS:
+        raise ConfigError(f"{path}: preset is {preset!r}; expected {' or '.join(PRESETS)}")
+    base = preset_of(preset)
     return check(merge(base, content), Federation, str(path))
 
 

@@ -60,7 +60,7 @@ class Fit:
         """Fit to the encounters as they are; the parameters are NaN where there is no optimum (separable data)."""
         fit = self
         for _ in range(100):
-            step = fit.steps(y, np.ones((1, len(y))))[0] - fit.parameters
+            step = fit.steps(y, np.ones((1, len(y))), 1)[0] - fit.parameters
             # a full step from probabilities that are far off may overshoot without end
             step *= min(1.0, 2 / max(np.abs(step @ fit.design).max(), 1e-300))
             fit = replace(fit, parameters=fit.parameters + step)
@@ -68,20 +68,23 @@ class Fit:
                 return fit
         return replace(fit, parameters=np.full_like(fit.parameters, np.nan))
 
-    def steps(self, y: Floats, weights: Weights) -> Floats:
-        """Take one Newton step from `parameters` for each row of weights (R, N); gives (R, parameters).
+    def steps(self, y: Floats, weights: Weights, count: int = 2) -> Floats:
+        """Take Newton steps from `parameters` for each row of weights (R, N); gives (R, parameters).
 
-        From the converged fit, one step for each replicate is a bootstrap of the estimator to the order that matters
-        (Andrews 2002, Econometrica 70:119), at the cost of two products of matrices.
+        From the converged fit, a step or two for each replicate bootstrap the estimator to the order that matters
+        (Andrews 2002, Econometrica 70:119). The first is two products of matrices, for all replicates start alike.
         """
         size = len(self.design)
-        mean = 1 / (1 + np.exp(-np.clip(self.parameters @ self.design + self.offset, -500, 500)))  # (N,)
         outer = np.stack([a * b for a in self.design for b in self.design])  # (parameters squared, N)
-        terms = np.concatenate([self.design * (y - mean), outer * mean * (1 - mean)])
-        sums = (weights @ terms.T.astype(weights.dtype)).astype(np.float64)
-        hessian = sums[:, size:].reshape(-1, size, size) + 1e-9 * np.eye(size)
-        step = np.linalg.solve(hessian, sums[:, :size, None])[:, :, 0]
-        return np.asarray(self.parameters + step, dtype=np.float64)
+        fits = self.parameters[None]  # (1, parameters), then (R, parameters)
+        for _ in range(count):
+            linear = (fits @ self.design + self.offset).astype(weights.dtype)
+            mean = 1 / (1 + np.exp(-np.clip(linear, -80, 80)))  # (1, N), then (R, N)
+            gradient = (weights * (y.astype(weights.dtype) - mean)) @ self.design.T.astype(weights.dtype)
+            hessian = (weights * (mean * (1 - mean))) @ outer.T.astype(weights.dtype)
+            square = hessian.astype(np.float64).reshape(-1, size, size) + 1e-9 * np.eye(size)
+            fits = fits + np.linalg.solve(square, gradient.astype(np.float64)[:, :, None])[:, :, 0]
+        return fits
 
 
 def score(
@@ -131,21 +134,19 @@ def score(
 
 
 def auroc(labels: Integers, probabilities: Floats) -> float:
-    """Give the area under the ROC curve, or NaN where a class is missing."""
-    if labels.min() == labels.max():
+    """Give the area under the ROC curve, or NaN where a class is missing or a probability is not finite."""
+    if labels.min() == labels.max() or not np.isfinite(probabilities).all():
         return float("nan")
     order = np.argsort(-probabilities, kind="stable")
     y = labels[order].astype(np.float64)
     return float(_curves(y, np.ones((1, len(y))), _steps(probabilities[order]))["auroc"][0])
 
 
-def youden_threshold(labels: Integers, probabilities: Floats) -> float:
-    """Give the probability at which sensitivity + specificity is greatest, rounded to two decimals.
-
-    Rounded because an exact threshold would be the score of one patient (Youden 1950, Cancer 3:32).
-    """
+def youden_threshold(labels: Integers, probabilities: Floats, decimals: int = 3) -> float:
+    """Give the probability where sensitivity + specificity is greatest, rounded, never 0 (Youden 1950, Cancer 3:32)."""
     false, true, thresholds = roc_curve(labels, probabilities)
-    return round(float(min(thresholds[np.argmax(true - false)], 1.0)), 2)
+    best = round(float(min(thresholds[np.argmax(true - false)], 1.0)), decimals)
+    return max(best, 10.0**-decimals)
 
 
 def _interval(values: Floats) -> tuple[float, float]:

@@ -7,12 +7,13 @@ understands neither; the agent, which has the data, checks both.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from common.config import Name, Normalisation, Training, Unknown
+from common.config import Name, Normalisation, Replicates, Training, Unknown
 from common.model import ModelShape
 from common.toml import Declared
 
@@ -26,6 +27,7 @@ FAILURES = {
     "bad-cohort": "the site's cohort cannot be read as its site file describes it",
     "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
     "too-few": "fewer patients than the site's min-cell",
+    "diverged": "training went to numbers that are not finite; a lower learning rate may help",
     "failed": "the site failed; the details are in its own log",
 }
 
@@ -36,7 +38,9 @@ class Embedding(Declared):
     name: Name
     normalisation: Normalisation
     unknown: Unknown
-    vocabulary: tuple[str, ...] | None = None  # one-hot only: the tokens of all sites, which are its columns
+    vocabulary: Annotated[tuple[str, ...], Field(max_length=1_000_000)] | None = (
+        None  # one-hot only: the tokens of all sites, which are its columns
+    )
 
 
 class Greet(Declared):
@@ -75,8 +79,8 @@ class Work(Declared):
     round: int = 1
     score: tuple[Literal["validation", "test"], ...] = ()
     choose_threshold: bool = False
-    threshold: float | None = None
-    intervals: int = 0
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    intervals: Replicates | Literal[0] = 0
 
 
 @dataclass(frozen=True)

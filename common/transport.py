@@ -6,21 +6,31 @@ Every reach into Flower beyond `flwr.app`, `flwr.clientapp` and `flwr.serverapp`
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from math import prod
 from typing import cast
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+from numpy.typing import NDArray
 
+from common.errors import WireError
+from common.metrics import METRICS
 from common.tasks import Answer, Request
 
 ARRAYS, CONFIG, FIGURES = "arrays", "config", "figures"
 WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
+_METRIC = "|".join((*METRICS, "n", "positive"))
+_FIGURE = re.compile(rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?")
+_COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
+_RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, **dict.fromkeys(METRICS[3:5], _ANY), "": (0.0, 1.0)}
 _runs = itertools.count(1)
 _PROXIMAL = "proximal-mu"  # FedProx puts it there
 
@@ -46,16 +56,60 @@ def content_of(answer: Answer) -> RecordDict:
 
 
 def answer_of(message: Message) -> Answer:
-    """Take an answer out of a message's content, at the coordinator."""
-    config = message.content.config_records[CONFIG]
-    arrays = message.content.array_records.get(ARRAYS, ArrayRecord())
-    return Answer(
-        code=str(config["code"]),
-        site=str(config["site"]),
-        facts=str(config["facts"]),
-        figures={name: cast(float, value) for name, value in message.content.metric_records[FIGURES].items()},
-        arrays={name: array.numpy() for name, array in arrays.items()},
-    )
+    """Take an answer out of a message's content, at the coordinator.
+
+    Raises
+    ------
+    WireError
+        It holds anything but at most one float32 array, and figures on our list that are finite and in their range.
+    """
+    try:
+        config = message.content.config_records[CONFIG]
+        figures = dict(message.content.metric_records[FIGURES])
+        arrays = {name: _read(array) for name, array in _arrays(message.content).items()}
+        if len(arrays) > 1 or any(re.fullmatch(r"[a-z+]{1,20}", name) is None for name in arrays):
+            raise WireError("arrays that are not on the list")
+        answer = Answer(str(config["code"]), str(config["site"]), figures, str(config["facts"]), arrays)  # type: ignore[arg-type]
+    except Exception as error:  # whatever another organisation's machine put together
+        raise WireError(f"not an answer ({type(error).__name__})") from None
+    for name, value in figures.items():
+        check_figure(str(name), value)
+    return answer
+
+
+def check_figure(name: str, value: object) -> None:
+    """Check one number that a site sends.
+
+    Raises
+    ------
+    WireError
+        The name is not on our list, or the value is not a finite number in its range.
+    """
+    match = _FIGURE.fullmatch(name)
+    if match is None:
+        raise WireError("a figure that is not on the list")
+    low, high = next(bounds for kind, bounds in _RANGES.items() if kind in (match["metric"] or name, ""))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise WireError(f"figure {name} is not a number from {low:g} to {high:g}")
+
+
+def _arrays(content: RecordDict) -> dict[str, Array]:
+    return {name: array for record in content.array_records.values() for name, array in record.items()}
+
+
+def _read(array: Array) -> NDArray[np.float32]:
+    if array.stype != "numpy.ndarray":
+        raise WireError("an array of another kind")
+    values = array.numpy()
+    if values.dtype != np.float32 or values.ndim != 1:
+        raise WireError("an array that is not flat float32")
+    return values
+
+
+def arrays_in(content: RecordDict) -> tuple[str, int]:
+    """Give the names of a message's arrays, joined, and how many numbers they hold by their declared shapes."""
+    arrays = _arrays(content)
+    return " ".join(arrays), sum(prod(array.shape) for array in arrays.values())
 
 
 def payload_bytes(content: RecordDict) -> int:

@@ -12,8 +12,9 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, strategy
 from flwr.serverapp.strategy import Strategy
 
-from common.config import Aggregation
+from common.config import Aggregation, Federation
 from common.errors import ConfigError, SiteError
+from common.strategies import POOLED
 from common.transport import ARRAYS, FIGURES, WEIGHT
 
 STRATEGIES = (
@@ -44,26 +45,30 @@ def flower_strategy(aggregation: Aggregation, sites: int) -> Strategy:
     """
     if aggregation.name not in STRATEGIES:
         raise ConfigError(f"aggregation.name is {aggregation.name!r}; expected one of {', '.join(STRATEGIES)}")
-    if aggregation.name == "Bulyan" and sites < 3:
-        raise ConfigError(f"aggregation.name is 'Bulyan' with {sites} sources; it needs at least 3")
+    needed = 4 * int(aggregation.options.get("num_malicious_nodes", 0)) + 3
+    if aggregation.name == "Bulyan" and sites < needed:
+        raise ConfigError(f"aggregation.name is 'Bulyan' with {sites} sources; with these options it needs {needed}")
     kind = cast(Callable[..., Strategy], getattr(strategy, aggregation.name))
     options = dict.fromkeys(("min_train_nodes", "min_evaluate_nodes", "min_available_nodes"), sites)
-    chosen = _build(kind, {**aggregation.options, **options}, "aggregation.options")
+    chosen = _build(kind, aggregation.options, options, "aggregation.options")
     if aggregation.noise is None:
         return chosen
     wrapper = strategy.DifferentialPrivacyServerSideFixedClipping
-    return _build(wrapper, {"strategy": chosen, **aggregation.noise, "num_sampled_clients": sites}, "aggregation.noise")
+    ours = {"strategy": chosen, "num_sampled_clients": sites}
+    return _build(wrapper, aggregation.noise, ours, "aggregation.noise")
 
 
-def _build(kind: Callable[..., Strategy], options: dict[str, Any], section: str) -> Strategy:
+def _build(kind: Callable[..., Strategy], given: dict[str, Any], ours: dict[str, Any], section: str) -> Strategy:
     """Call one of Flower's constructors, and answer a wrong option with the ones that there are."""
     known = set(inspect.signature(kind).parameters)
     offered = sorted(known - _OURS - _KEYS - _FUNCTIONS - {"strategy", "num_sampled_clients", "accountant"})
-    wrong = sorted(set(options) - known)
+    wrong = sorted(set(given) - set(offered))
     if wrong:
         raise ConfigError(f"{section}: unknown {', '.join(wrong)}; expected any of {', '.join(offered) or 'none'}")
+    if any(value < 0 for value in given.values()):
+        raise ConfigError(f"{section}: {', '.join(given)}: a number below 0 means nothing here")
     try:
-        return kind(**options)
+        return kind(**given, **ours)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{section}: {error}; options are {', '.join(offered) or 'none'}") from None
 
@@ -151,7 +156,8 @@ def _widened(reply: Message) -> Message:
     return Message(RecordDict({ARRAYS: wide, FIGURES: weight}), reply_to=reply)
 
 
-def check_aggregation(aggregation: Aggregation, sources: Iterable[int]) -> None:
+def check_aggregation(federation: Federation) -> None:
     """Build the strategy once for each number of sources, so that a wrong option is found before a run starts."""
-    for count in sources:
-        flower_strategy(aggregation, count)
+    counts = {len(direction.sources) for direction in federation.directions}
+    for count in counts | ({1} if POOLED in federation.strategies else set()):
+        flower_strategy(federation.aggregation, count)

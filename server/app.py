@@ -29,7 +29,7 @@ def main(grid: Grid, context: Context) -> None:
         # Flower's own processes keep the folder that they were started in: a relative path would mean another file.
         raise ConfigError("run configuration: 'federation' and 'out' must be absolute paths")
     federation = load_federation(path)
-    check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
+    check_aggregation(federation)
     folder = Path(out) if (Path(out) / JOURNAL).is_dir() else new_folder(Path(out))  # a run that was cut off goes on
     with progress(steps(federation)) as advance:
         FederatedRun(federation, grid, folder, folder.name, advance).execute()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from common.config import Failures
-from common.errors import SiteError
+from common.errors import SiteError, WireError
 from common.tasks import FAILURES, Answer
-from common.transport import ARRAYS, CONFIG, answer_of, payload_bytes
+from common.transport import ARRAYS, CONFIG, answer_of, arrays_in, payload_bytes
 from server.exchange import Crossing, Exchange
 from server.journal import Journal
 
+Check = Callable[[str, Answer], None]
 _PAUSE = 0.2  # seconds between looks for replies that are not there yet
 
 
@@ -83,12 +83,19 @@ class Courier:
         return {name: answers[name] for name in wanted}
 
     def ask(
-        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str] = frozenset(), at_least: int = 0
+        self,
+        messages: Mapping[str, Message],
+        errand: Errand,
+        check: Check,
+        taken: frozenset[str] = frozenset(),
+        at_least: int = 0,
     ) -> dict[str, Answer]:
         """Send one message to each named site and give the good answers, in the order of `messages`.
 
         Parameters
         ----------
+        check : callable
+            Raises `WireError` for a good answer that cannot be used; the site has then failed.
         taken : frozenset of str
             Codes other than "ok" that are an answer here, not a failure.
         at_least : int
@@ -106,14 +113,14 @@ class Courier:
             self.absent += absent
             return answers
         before = len(self.exchange.crossings), len(self.absent)
-        answers, failed = self._insist(messages, errand, taken)
+        answers, failed = self._insist(messages, errand, check, taken)
         self._judge(failed, len(answers), errand, at_least)
         answers = {site: answers[site] for site in messages if site in answers}
         self.journal.keep(messages, answers, self.exchange.crossings[before[0] :], self.absent[before[1] :])
         return answers
 
     def _insist(
-        self, messages: Mapping[str, Message], errand: Errand, taken: frozenset[str]
+        self, messages: Mapping[str, Message], errand: Errand, check: Check, taken: frozenset[str]
     ) -> tuple[dict[str, Answer], dict[str, str]]:
         """Ask, and ask again where it failed; give the answers, and the reasons of those who did not give one."""
         answers: dict[str, Answer] = {}
@@ -123,11 +130,12 @@ class Courier:
             left = {self.nodes[site]: message for site, message in messages.items() if site not in answers}
             failed = {names[node]: "no answer in time" for node in left}
             for node, answer in self._exchange(left, names, errand).items():
-                if answer.code in {"ok", *taken} and answer.site == names[node]:
+                reason = _fault(answer, names[node], check, taken)
+                if reason:
+                    failed[names[node]] = reason
+                else:
                     answers[names[node]] = answer
                     del failed[names[node]]
-                else:
-                    failed[names[node]] = _reason(answer, names[node])
             if not failed:
                 break
         return answers, failed
@@ -146,7 +154,10 @@ class Courier:
         """Send messages to nodes and wait for the replies; a node that does not answer in time is left out."""
         for node, message in messages.items():
             self._note(names[node], "out", message.content, errand)
-        pending = dict(zip(self.grid.push_messages(messages.values()), messages, strict=True))
+        # A message is pushed once: Flower knows it by its content and drops a second one. Late answers expire.
+        fresh = {n: _again(message, n, self.failures.timeout) for n, message in messages.items()}
+        numbers = list(self.grid.push_messages(fresh.values()))
+        pending = {number: node for number, node in zip(numbers, fresh, strict=False) if number}
         answers: dict[int, Answer] = {}
         deadline = time.monotonic() + self.failures.timeout
         while pending:
@@ -163,18 +174,15 @@ class Courier:
         """Read one reply; one that is not of our form is an answer of its own kind, never an exception."""
         if reply.has_error():
             return Answer("unreachable", site)
-        self._note(site, "back", reply.content, errand)
         try:
-            answer = answer_of(reply)
-            single = all(values.dtype == np.float32 for values in answer.arrays.values())
-            return answer if single else Answer("malformed", site)
-        except (KeyError, ValueError, TypeError):
+            self._note(site, "back", reply.content, errand)
+            return answer_of(reply)
+        except WireError:
             return Answer("malformed", site)
 
     def _note(self, site: str, direction: str, content: RecordDict, errand: Errand) -> None:
-        arrays = {name: array for record in content.array_records.values() for name, array in record.items()}
-        numbers = sum(int(array.numpy().size) for array in arrays.values())
-        crossing = (site, direction, " ".join(arrays), numbers, payload_bytes(content))
+        names, numbers = arrays_in(content)
+        crossing = (site, direction, names, numbers, payload_bytes(content))
         self.exchange.crossings.append(Crossing(errand.embedding, errand.seed, errand.phase, errand.round, *crossing))
 
     def _nodes(self, wanted: Sequence[str]) -> list[NodeInfo]:
@@ -196,6 +204,23 @@ def _site_of(answer: Answer, name: str) -> str:
             f"the node registered as {name!r} answers as {answer.site!r}; its site file must name it {name!r}"
         )
     return answer.site
+
+
+def _again(message: Message, node: int, seconds: float) -> Message:
+    """Give a message of its own with the same content, that expires with the round."""
+    return Message(message.content, node, message.metadata.message_type, ttl=seconds)
+
+
+def _fault(answer: Answer, site: str, check: Check, taken: frozenset[str]) -> str:
+    """Give why an answer cannot be used; empty where it can."""
+    if answer.code not in {"ok", *taken} or answer.site != site:
+        return _reason(answer, site)
+    try:
+        if answer.code == "ok":
+            check(site, answer)
+    except WireError as error:
+        return f"answered with something that cannot be used: {error}"
+    return ""
 
 
 def _reason(answer: Answer, site: str) -> str:

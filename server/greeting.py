@@ -10,9 +10,11 @@ from typing import Any
 from common import __version__
 from common.config import ONE_HOT, Federation
 from common.embeddings import Fingerprint
-from common.errors import SiteError
+from common.errors import SiteError, TableError
 from common.tasks import Answer, Embedding, Greet
 from server.courier import Courier, Errand
+
+_MOST = 1_000_000  # columns of a table
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def greet(courier: Courier, federation: Federation, name: str, wanted: Sequence[
     task = Greet(version=__version__, embedding=embedding)
     answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
     facts = {site: _facts(answer, site) for site, answer in answers.items()}
-    fingerprints = {site: Fingerprint.from_json(fact["fingerprint"]) for site, fact in facts.items()}
+    fingerprints = {site: _fingerprint(fact["fingerprint"], site) for site, fact in facts.items()}
     if name == ONE_HOT:
         vocabulary = tuple(sorted({token for fact in facts.values() for token in fact["vocabulary"]}))
         shared = embedding.model_copy(update={"vocabulary": vocabulary})
@@ -62,13 +64,23 @@ def _facts(answer: Answer, site: str) -> dict[str, Any]:
         facts = json.loads(answer.facts)
         if not isinstance(facts["fingerprint"], dict) or not all(isinstance(t, str) for t in facts["vocabulary"]):
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SiteError(f"site {site}: its greeting cannot be read; it may run another version of Sitebridge") from None
     if facts["version"] != __version__:
         raise SiteError(
-            f"site {site} runs Sitebridge {facts['version']}, the coordinator {__version__}; install one version"
+            f"site {site} runs Sitebridge {str(facts['version'])[:20]!r}, the coordinator {__version__}; install one"
         )
     return dict(facts)
+
+
+def _fingerprint(content: dict[str, Any], site: str) -> Fingerprint:
+    try:
+        fingerprint = Fingerprint.from_json(content)
+    except TableError:
+        raise SiteError(f"site {site}: the fingerprint of its table cannot be read") from None
+    if not 0 < fingerprint.dimension <= _MOST:
+        raise SiteError(f"site {site}: its table has {fingerprint.dimension} columns; at most {_MOST:,} are accepted")
+    return fingerprint
 
 
 def _demand_one_space(name: str, fingerprints: Mapping[str, Fingerprint]) -> None:

@@ -6,9 +6,9 @@ strategies; that of the second is Gao et al., arXiv 2409.13893.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message
 
@@ -19,7 +19,7 @@ from common.model import initial_weights
 from common.seeds import derive
 from common.selection import BestKept
 from common.strategies import EVERYTHING, SOURCE, STRATEGIES
-from common.tasks import Answer, Arrays, Work
+from common.tasks import Answer, Work
 from common.transport import WEIGHT, content_of
 from common.wire import Flat, array_name, pack, unpack
 from server.aggregation import SourceStrategy, flower_strategy
@@ -108,12 +108,9 @@ class Phases:
             threshold=learnt.threshold if learnt is not None else None,
             intervals=self.federation.intervals,
         )
-        answers = self._ask(targets, work, weights, name)
+        answers = self._ask(targets, work, weights, name, strategy.returned)
         self.advance(f"{name} at {', '.join(targets)}")
-        return {
-            site: (answer, self._returned(answer, site, strategy.returned if answer.code == "ok" else ()))
-            for site, answer in answers.items()
-        }
+        return {site: (answer, _flat(answer, strategy.returned)) for site, answer in answers.items()}
 
     def score(self, sites: Sequence[str], weights: Flat, phase: str) -> dict[str, Answer]:
         """Score a model where it was learnt, and choose the threshold there."""
@@ -133,16 +130,13 @@ class Phases:
         configured = strategy.configure_train(number, arrays, config, self.courier.grid)
         messages = dict(zip(sources, configured, strict=True))
         needed = min(self.federation.failures.at_least, len(sources))
-        answers = self.courier.ask(messages, self._errand(phase, number), at_least=needed)
-        for site, answer in answers.items():
-            self._returned(answer, site, EVERYTHING)
-            _demand_weight(answer, site)
+        answers = self.courier.ask(messages, self._errand(phase, number), self._check_round, at_least=needed)
         replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
         joined, _ = strategy.aggregate_train(number, replies)
         if joined is None:
             raise SiteError(f"round {number}: no weights to go on with")
         self.advance(f"round {number} at {', '.join(sources)}")
-        return self._checked({_WHOLE: joined[_WHOLE].numpy()}, EVERYTHING, "the aggregation"), answers
+        return joined[_WHOLE].numpy(), answers
 
     def _keep(self, sources: Sequence[str], best: BestKept[Flat], last: Flat, phase: str) -> Learnt:
         """Settle which round's model is kept, and score it at the sources; no later message scored the last round's."""
@@ -166,31 +160,33 @@ class Phases:
         }
         return Work.model_validate(common | fields)
 
-    def _ask(self, sites: Sequence[str], work: Work, weights: Flat, phase: str) -> dict[str, Answer]:
+    def _ask(
+        self, sites: Sequence[str], work: Work, weights: Flat, phase: str, returned: tuple[str, ...] = ()
+    ) -> dict[str, Answer]:
         task, arrays = work.model_dump_json(), ArrayRecord({_WHOLE: Array(weights)})
         messages = {site: message_to(self.courier.nodes[site], task, arrays) for site in sites}
         # Too few patients for a number to leave the site is a finding about a target, and stops nothing.
-        return self.courier.ask(messages, self._errand(phase), taken=frozenset({"too-few"}))
+        check = partial(self._check, returned)
+        return self.courier.ask(messages, self._errand(phase), check, taken=frozenset({"too-few"}))
 
     def _errand(self, phase: str, number: int = 0) -> Errand:
         return Errand(phase, self.space.embedding.name, self.seed, number)
 
-    def _returned(self, answer: Answer, site: str, parts: tuple[str, ...]) -> Flat | None:
+    def _check(self, parts: tuple[str, ...], _site: str, answer: Answer) -> None:
         """Check what a site sent back: nothing but the named arrays, of the right size, finite."""
-        return self._checked(answer.arrays, parts, f"site {site}") if parts or answer.arrays else None
+        unpack(answer.arrays, parts, self.space.dimension, self.federation.model)
 
-    def _checked(self, arrays: Arrays, parts: tuple[str, ...], who: str) -> Flat:
-        try:
-            unpack(arrays, parts, self.space.dimension, self.federation.model)
-        except WireError as error:
-            raise SiteError(f"{who}: {error}") from None
-        return arrays[array_name(parts)].astype("float32", copy=False)
+    def _check_round(self, site: str, answer: Answer) -> None:
+        """Check what a source sent back, and that it says on how many encounters it trained."""
+        self._check(EVERYTHING, site, answer)
+        if WEIGHT not in answer.figures:
+            raise WireError(f"figure {WEIGHT} is missing")
 
 
-def _demand_weight(answer: Answer, site: str) -> None:
-    count = answer.figures.get(WEIGHT, math.nan)
-    if not (math.isfinite(count) and count > 0):
-        raise SiteError(f"site {site}: {WEIGHT} is {count}; expected how many encounters it trained on")
+def _flat(answer: Answer, parts: tuple[str, ...]) -> Flat | None:
+    """Give the array of checked parts, if it came."""
+    values = answer.arrays.get(array_name(parts))
+    return None if values is None else values.astype("float32", copy=False)
 
 
 def _mean(answers: Mapping[str, Answer], figure: str, weight: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from server.phases import Learnt, Phases
 from server.results import JOURNAL, Results
 
 Advance = Callable[[str], None]
+_LONGEST = 100  # characters of the sources' names in a file's name
 SPLITS = ("validation", "test")
 
 
@@ -146,4 +148,7 @@ def _keys(phases: Phases, strategy: str, sources: list[str], site: str) -> dict[
 
 def _label(phases: Phases, sources: list[str], what: str) -> str:
     """Name a file of weights after all that it depends on."""
-    return "_".join(filter(None, [phases.space.embedding.name, str(phases.seed), "+".join(sources), what]))
+    joined = "+".join(sources)
+    if len(joined) > _LONGEST:  # a file's name has an end
+        joined = f"{len(sources)}-sites-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    return "_".join(filter(None, [phases.space.embedding.name, str(phases.seed), joined, what]))

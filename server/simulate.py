@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,7 @@ def run(federation: Federation, path: Path, folder: Path) -> None:
     from server.results import new_folder
 
     files = site_files(federation, path)
-    check_aggregation(federation.aggregation, {len(direction.sources) for direction in federation.directions})
+    check_aggregation(federation)
     new_folder(folder)
     write_atomically(folder / RESOLVED, _resolved(federation, files))
     _execute(federation, files, folder)
@@ -87,6 +88,10 @@ def resume(folder: Path) -> Federation:
     if not (folder / JOURNAL).is_dir():
         raise ConfigError(f"{folder}: no run to resume here; a complete one has no folder {JOURNAL!r} any more")
     federation = load_federation(folder / RESOLVED)
+    if federation.aggregation.noise is not None:
+        raise ConfigError(
+            f"{folder}: a run with drawn noise cannot be resumed: the noise would be another; start it anew"
+        )
     _execute(federation, site_files(federation, folder / RESOLVED), folder)
     return federation
 
@@ -103,7 +108,7 @@ def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> No
         try:
             app(InProcessGrid(nodes), Context(0, 1, {}, RecordDict(), config))
         except SiteError as error:
-            raise SiteError("\n".join(dict.fromkeys(said)) or str(error)) from None
+            raise SiteError("\n".join([str(error), *dict.fromkeys(said)])) from None
 
 
 def _resolved(federation: Federation, files: dict[str, Path]) -> str:
@@ -158,4 +163,6 @@ def _show(folder: Path, federation: Federation) -> None:
     table["sources"] = table["sources"].fillna("")
     seeds = ", ".join(map(str, federation.seeds))
     console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
+    for line in json.loads((folder / "results.json").read_text())["absent"]:
+        console.print(f"went on without: {line}", soft_wrap=True, markup=False)
     console.print(f"run folder: {folder}", soft_wrap=True)

@@ -97,7 +97,8 @@ def test_a_damaged_table(hospitals: Path, write: Write, tmp_path: Path, capsys: 
     save_file({"vectors": np.zeros((3, 4), np.float32)}, tmp_path / "bad.safetensors")
     sites = spoil(hospitals, tmp_path, str, lambda text: text.replace("builtin:minilm", "bad.safetensors"))
     code, said = fail(simulate(write(sites=sites), tmp_path), capsys)
-    assert (code, said.count("\n")) == (1, 1)
+    assert (code, said.count("\n")) == (1, 2)  # what the coordinator hears, and the site's own words
+    assert "site allegheny: the site's embedding table is missing, damaged" in said
     assert "bad.safetensors" in said
 
 

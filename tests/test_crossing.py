@@ -13,6 +13,7 @@ from flwr.app import Context, Message, RecordDict
 
 from client.site_file import load_site
 from common.config import Federation
+from common.metrics import METRICS
 from common.model import ModelShape
 from common.strategies import EVERYTHING
 from common.tasks import Greet, Work
@@ -22,7 +23,9 @@ from server.app import app
 from server.simulate import _resolved
 
 Make = Callable[..., Federation]
-FIGURES = {"num-examples", "threshold"}
+SCORES = {f"{metric}{end}" for metric in METRICS for end in ("", ".low", ".high")} | {"n", "positive"}
+SPLITS = ("validation", "came.validation", "test")
+FIGURES = {"num-examples", "threshold"} | {f"{split}.{name}" for split in SPLITS for name in SCORES}
 
 
 @pytest.fixture
@@ -64,8 +67,7 @@ def check_records(message: Message, dimensions: set[int]) -> None:
         assert set(config) == {"code", "site", "facts"}
         assert config["code"] == "ok"
         for name in content["figures"]:
-            split, _, metric = str(name).removeprefix("came.").partition(".")
-            assert name in FIGURES or (split in ("validation", "test") and metric), name
+            assert name in FIGURES, name
     else:
         assert set(config) <= {"task", "server-round"}
         kind = Greet if json.loads(str(config["task"]))["kind"] == "greet" else Work

@@ -162,12 +162,68 @@ def test_the_sites_policy_is_asked_before_its_data(
     assert ask(spoilt, task).code == "refused"
 
 
-def test_few_patients_stay_home(edited: Callable[[Edit, Edit], Agent]) -> None:
-    # Of about 100 positives in the test split, none may be counted below 200.
-    answer = ask(edited(policy("min_cell = 200"), same), work(strategy="direct", training=None))
-    assert answer.code == "ok"
-    assert not [name for name in answer.figures if name.startswith(("test", "validation"))]
-    assert ask(edited(policy("min_cell = 1000"), same), work(strategy="full")).code == "too-few"
+def figures(agent: Agent, **changes: Any) -> dict[str, float]:
+    return ask(agent, work(strategy="direct", training=None, choose_threshold=True, **changes)).figures
+
+
+def test_few_patients_stay_home(edited: Callable[[Edit, Edit], Agent], agent: Agent) -> None:
+    """One patient more than there are in the smaller class of a split, and nothing of that split leaves."""
+    positive = int(figures(agent)["test.positive"])
+    assert "test.auroc" in figures(edited(policy(f"min_cell = {positive}"), same))
+    silent = figures(edited(policy(f"min_cell = {positive + 1}"), same))
+    assert not [name for name in silent if name.startswith("test") or name == "threshold"]
+    trained = int((agent._prepare(MINILM).splits["train"].labels == 1).sum())
+    large = work(training=TRAINING.model_copy(update={"batch_size": 1000}))
+    assert ask(edited(policy(f"min_cell = {trained}"), same), large).code == "ok"
+    assert ask(edited(policy(f"min_cell = {trained + 1}"), same), large).code == "too-few"
+
+
+def test_one_step_on_few_patients_is_refused(agent: Agent) -> None:
+    """The change of weights by a step on one patient is that patient's tokens."""
+    for size, code in ((10, "refused"), (11, "ok")):
+        assert ask(agent, work(training=TRAINING.model_copy(update={"batch_size": size}))).code == code
+
+
+def test_a_sensitivity_behind_which_few_were_called_stays_home(agent: Agent) -> None:
+    from client.scores import figures_of
+    from client.training import probabilities
+    from common.model import ConceptCNN
+
+    data = agent._prepare(MINILM)
+    model = ConceptCNN(data.table, SHAPE, 0.0)
+    model.load_state_dict(initial_weights(384, SHAPE, 0))
+    test = data.splits["test"]
+    positives = np.sort(probabilities(model, test)[test.labels.numpy() == 1])
+    for missed in (5, 10, 11):
+        at = float((positives[missed - 1] + positives[missed]) / 2)
+        rounded = int((positives < round(at, 3)).sum())
+        found = figures_of(model, test, at, 0, 0, min_cell=11)
+        assert ("sensitivity" in found) == (rounded == 0 or rounded >= 11)
+
+
+def test_one_hot_over_part_of_a_sites_words_is_refused(agent: Agent) -> None:
+    """An answer that depended on which tokens occur would tell which a patient has."""
+    words = sorted({token.name for token in agent.sites[0].vocabulary})
+    codes = set()
+    for left_out in (words[0], words[40], words[120]):
+        some = Embedding(name="one-hot", normalisation="raw", unknown="mask", vocabulary=tuple(set(words) - {left_out}))
+        codes.add(ask(agent, work(embedding=some), weights(len(words) - 1)).code)
+    assert codes == {"bad-table"}
+
+
+def test_training_that_diverges_says_so(agent: Agent) -> None:
+    wild = TRAINING.model_copy(update={"learning_rate": 10.0, "weight_decay": 10.0, "batches": 2000})
+    for strategy in ("local", "full"):
+        assert ask(agent, work(strategy=strategy, training=wild)).code == "diverged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"intervals": 1}, {"intervals": 10**9}, {"intervals": -5}, {"threshold": 7}, {"model": {"filters": 10**9}}],
+)
+def test_a_task_out_of_bounds_is_not_begun(agent: Agent, change: dict[str, Any]) -> None:
+    task = json.loads(work().model_dump_json()) | change
+    assert agent.answer(Request(json.dumps(task), weights())).code == "bad-task"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"training": {"optimiser": "lion"}}, "training.optimiser should be 'sgd' or 'adam'. Got 'lion' instead"),
     ({"training": {"learning_rate": "fast"}}, "training.learning_rate should be a valid number"),
     ({"tuning": {"dropout": 1.0}}, "tuning.dropout should be less than 1"),
-    ({"preset": "fast"}, "preset should be 'default' or 'paper'. Got 'fast' instead"),
+    ({"preset": "fast"}, "preset is 'fast'; expected default or paper"),
     ({"strategies": ["direct", "head"]}, "strategies: 'head' is not one of local, direct, linear, full, pooled"),
     ({"seeds": [1, 1]}, "seeds names something twice"),
     ({"seeds": []}, "seeds List should have at least 1 item"),
@@ -50,6 +50,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"directions": [{"sources": ["allegheny"], "targets": ["allegheny"]}]}, "allegheny is both source and target"),
     ({"directions": [{"targets": ["allegheny"]}]}, "key directions.0.sources is missing"),
     ({"failures": {"policy": "continue", "at_least": 5}}, "failures.at_least is 5, of 2 sites"),
+    ({"model": {"filters": 0}}, "model.filters should be greater than or equal to 1"),
+    ({"model": {"classes": 3}}, "model.classes should be 2"),
+    ({"aggregation": {"options": {"eta": float("nan")}}}, "aggregation.options.eta"),
+    ({"sites": {"pooled": {}, "allegheny": {}, "salt-lake": {}}}, "'pooled' is what all sites together are called"),
+    ({"directions": 2 * [{"sources": ["allegheny"], "targets": ["salt-lake"]}]}, "directions names something twice"),
     ({"unknown": "drop"}, "unknown should be 'keep', 'mask' or 'fold'"),
 ]
 

@@ -98,4 +98,27 @@ def test_separable_data_has_no_slope_but_all_else() -> None:
 
 def test_the_threshold_is_where_sensitivity_and_specificity_are_greatest() -> None:
     labels, probabilities = np.array([0, 0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.412, 0.5, 0.7, 0.9])
-    assert youden_threshold(labels, probabilities) == 0.41  # rounded: an exact one would be one patient's score
+    assert youden_threshold(labels, probabilities, 2) == 0.41  # rounded: an exact one would be one patient's score
+    assert youden_threshold(labels, probabilities / 100) == 0.004
+    assert youden_threshold(labels, probabilities / 1e6) == 0.001  # 0 would call everyone positive
+
+
+def test_probabilities_that_are_not_finite_have_no_auroc() -> None:
+    labels = np.array([0, 1, 0, 1])
+    assert np.isnan(auroc(labels, np.full(4, np.nan)))
+
+
+def test_interval_of_the_slope_is_that_of_refitting_every_replicate() -> None:
+    """Few positives, a slope above 1: where one Newton step falls short."""
+    labels, probabilities = draw(9, 200, 6)
+    soft = 1 / (1 + np.exp(-0.5 * np.log(probabilities / (1 - probabilities))))
+    found = score(labels, soft, None, replicates=300, seed=3)["calibration_slope"]
+    generator = np.random.default_rng(3)
+    logit = np.log(soft / (1 - soft))[:, None]
+    refits = []
+    for _ in range(300):
+        drawn = np.concatenate([generator.choice(np.flatnonzero(labels == c), (labels == c).sum()) for c in (0, 1)])
+        refits.append(LogisticRegression(C=np.inf, max_iter=1000).fit(logit[drawn], labels[drawn]).coef_[0, 0])
+    low, high = np.quantile(refits, [0.025, 0.975])
+    assert found.low == pytest.approx(low, rel=0.1)
+    assert found.high == pytest.approx(high, rel=0.1)

@@ -96,6 +96,8 @@ def test_weights_that_are_not_finite_are_refused(wrong: float) -> None:
     ("aggregation", "words"),
     [
         (Aggregation(name="FedAverage"), "aggregation.name is 'FedAverage'; expected one of FedAvg"),
+        (Aggregation(options={"fraction_train": 0.5}), "unknown fraction_train"),
+        (Aggregation(options={"weighted_by_key": 1}), "unknown weighted_by_key"),
         (Aggregation(options={"mu": 1}), "aggregation.options: unknown mu; expected any of none"),
         (Aggregation(name="FedAdam", options={"et": 1}), "aggregation.options: unknown et; expected any of beta_1"),
         (
@@ -103,8 +105,8 @@ def test_weights_that_are_not_finite_are_refused(wrong: float) -> None:
             "aggregation.noise: unknown sigma; expected any of clipping_norm, noise_mult",
         ),
         (Aggregation(noise={"noise_multiplier": 1}), "aggregation.noise: .*clipping_norm"),
-        (Aggregation(noise={"noise_multiplier": -1, "clipping_norm": 1}), "non-negative value"),
-        (Aggregation(name="Bulyan"), "needs at least 3"),
+        (Aggregation(noise={"noise_multiplier": -1, "clipping_norm": 1}), "a number below 0"),
+        (Aggregation(name="Bulyan"), "it needs 3"),
     ],
 )
 def test_a_wrong_aggregation_is_named(aggregation: Aggregation, words: str) -> None:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Context, Error, Message
 from flwr.clientapp import ClientApp
 
 from common.config import Failures
-from common.errors import SiteError
-from common.tasks import Answer
+from common.errors import SiteError, WireError
+from common.tasks import Answer, Arrays
 from common.transport import InProcessGrid, content_of
 from server.courier import Courier, Errand, message_to
 from server.journal import Journal
@@ -34,7 +35,7 @@ def site(message: Message, context: Context) -> Message:
 
 
 def good(message: Message, name: str) -> Message:
-    return Message(content_of(Answer("ok", name, {"n": 1.0})), reply_to=message)
+    return Message(content_of(Answer("ok", name, {"test.n": 20.0})), reply_to=message)
 
 
 def fails(message: Message, name: str) -> Message:
@@ -82,7 +83,7 @@ def _by_string(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def ask(met: Courier) -> dict[str, Answer]:
     messages = {name: message_to(node, json.dumps({"kind": "work"}), ArrayRecord()) for name, node in met.nodes.items()}
-    return met.ask(messages, Errand("source", "minilm", 7, 3), at_least=1)
+    return met.ask(messages, Errand("source", "minilm", 7, 3), lambda site, answer: None, at_least=1)
 
 
 def test_answers_come_in_the_order_of_the_configuration() -> None:
@@ -112,6 +113,47 @@ def test_who_fails_is_named_and_stops_the_run(behave: Behave, words: str) -> Non
     assert str(error.value).startswith("source, round 3: ")
     assert words in str(error.value)
     assert SECRET not in str(error.value)
+
+
+def answers_with(figures: dict[str, float], arrays: Arrays | None = None) -> Behave:
+    def answer(message: Message, name: str) -> Message:
+        return Message(content_of(Answer("ok", name, figures, arrays=arrays or {})), reply_to=message)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        answers_with({"test.auroc": 99.0}),
+        answers_with({"test.auroc": float("nan")}),
+        answers_with({"num-examples": 1e300}),
+        answers_with({"num-examples": [1.0, 2.0]}),  # type: ignore[dict-item]
+        answers_with({"test.n": -1.0}),
+        answers_with({"threshold": 7.0}),
+        answers_with({"test.patient": 0.5}),
+        answers_with({}, {"linear": np.zeros(3)}),
+        answers_with({}, {"linear": np.zeros((1, 3), np.float32)}),
+    ],
+)
+def test_figures_out_of_range_are_no_answer(behave: Behave) -> None:
+    with pytest.raises(SiteError, match="site site-b: answered with something that is not an answer"):
+        ask(courier(Failures(), site_a=[good], site_b=[behave]))
+
+
+def test_an_answer_that_cannot_be_used_is_a_failure_and_is_asked_for_again() -> None:
+    def check(site: str, answer: Answer) -> None:
+        if answer.figures.get("test.n") != 20:
+            raise WireError("array linear is missing")
+
+    met = courier(Failures(retries=1), site_a=[answers_with({"test.n": 19.0}), good])
+    messages = {name: message_to(node, json.dumps({"kind": "work"})) for name, node in met.nodes.items()}
+    assert met.ask(messages, Errand("full", "minilm", 7), check)["site-a"].figures == {"test.n": 20.0}
+    journals[:] = [journals[0].parent / "another"]
+    met = courier(Failures(), site_a=[answers_with({"test.n": 19.0})])
+    with pytest.raises(SiteError, match="answered with something that cannot be used: array linear is missing"):
+        met.ask(messages, Errand("full", "minilm", 7), check)
+    assert not journals[0].exists()  # what could not be used is not kept for a resumed run
 
 
 def test_a_site_is_asked_again_and_the_others_are_not() -> None:

@@ -64,7 +64,7 @@ def test_the_same_table_in_another_file_is_the_same_space(
         ('{"version": "0.1.0", "vocabulary": [], "fingerprint": 3}', "its greeting cannot be read"),
         (
             '{"version": "9.9", "vocabulary": [], "fingerprint": {}}',
-            "site allegheny runs Sitebridge 9.9, the coordinator",
+            "site allegheny runs Sitebridge '9.9', the coordinator",
         ),
     ],
 )
