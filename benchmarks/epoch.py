@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Comparison, compare
+from client.compact import basis_of
 from client.training import Encounters, Stage, train_round
 from common.config import Training
 from common.model import ConceptCNN, ModelShape, initial_weights
@@ -54,4 +55,4 @@ def ours(table: Tensor, tokens: Tensor, labels: Tensor) -> None:
         rounds=1, epochs=1, batch_size=BATCH, optimiser="sgd", learning_rate=0.01, weight_decay=1e-3, dropout=0.5
     )
     split = Encounters(tokens, labels)
-    train_round(model, Stage(split, split, training, EVERYTHING, lambda number: number), 1)
+    train_round(model, Stage(split, split, training, EVERYTHING, lambda number: number, basis=basis_of(table)), 1)

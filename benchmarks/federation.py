@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Comparison, compare
+from client.compact import CompactCNN, basis_of
 from client.hospitals.generate import write_hospitals
 from client.preparation import prepare
 from client.site_file import load_site
@@ -78,6 +79,7 @@ def bare(path: Path) -> None:
     arrays = {name: torch.from_numpy(value) for name, value in np.load(path).items()}
     shape = ModelShape()
     weights = initial_weights(arrays["allegheny.table"].shape[1], shape, 0)
+    bases = {name: basis_of(arrays[f"{name}.table"]) for name in SITES}
     best, kept = -1.0, weights
     counts = [len(arrays[f"{name}.train.labels"]) for name in SITES]
     for _ in range(ROUNDS):
@@ -85,10 +87,12 @@ def bare(path: Path) -> None:
         for name in SITES:
             model = ConceptCNN(arrays[f"{name}.table"], shape)
             model.load_state_dict(weights)
-            epoch(model, arrays[f"{name}.train.tokens"], arrays[f"{name}.train.labels"])
+            compact = CompactCNN(model, bases[name])
+            epoch(compact, arrays[f"{name}.train.tokens"], arrays[f"{name}.train.labels"])
+            compact.widen_into(model)
             models.append(model.state_dict())
         shares = [count / sum(counts) for count in counts]
-        weights = {key: sum(s * m[key] for s, m in zip(shares, models, strict=True)) for key in weights}  # type: ignore[misc]
+        weights = {key: sum(s * m[key] for s, m in zip(shares, models, strict=True)) for key in weights}
         area = float(np.mean([score(arrays, name, "validation", weights) for name in SITES]))
         if area > best:
             best, kept = area, weights
@@ -96,14 +100,15 @@ def bare(path: Path) -> None:
         score(arrays, name, "validation", kept), score(arrays, name, "test", kept)
 
 
-def epoch(model: ConceptCNN, tokens: Tensor, labels: Tensor) -> None:
+def epoch(model: CompactCNN, tokens: Tensor, labels: Tensor) -> None:
     """One pass over a site's encounters."""
+    model.rest.grad = torch.zeros(1)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True)
     dropout = nn.Dropout(0.5)
     for chosen in torch.randperm(len(labels)).split(BATCH):
         logits = model.linear(dropout(model.features(tokens[chosen])))
         loss = nn.functional.cross_entropy(logits, labels[chosen])
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)
         loss.backward()
         optimiser.step()
 
