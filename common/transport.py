@@ -31,6 +31,7 @@ _METRIC = "|".join((*METRICS, "n", "positive"))
 _FIGURE = re.compile(rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?")
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
 _RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, **dict.fromkeys(METRICS[3:5], _ANY), "": (0.0, 1.0)}
+_FACTS = 2**24  # characters of a greeting
 _runs = itertools.count(1)
 _PROXIMAL = "proximal-mu"  # FedProx puts it there
 
@@ -67,6 +68,8 @@ def answer_of(message: Message) -> Answer:
         config = message.content.config_records[CONFIG]
         figures = dict(message.content.metric_records[FIGURES])
         arrays = {name: _read(array) for name, array in _arrays(message.content).items()}
+        if re.fullmatch(r"[a-z0-9-]{0,64}", str(config["site"])) is None or len(str(config["facts"])) > _FACTS:
+            raise WireError("a name that no site can have, or too many words")
         if len(arrays) > 1 or any(re.fullmatch(r"[a-z+]{1,20}", name) is None for name in arrays):
             raise WireError("arrays that are not on the list")
         answer = Answer(str(config["code"]), str(config["site"]), figures, str(config["facts"]), arrays)  # type: ignore[arg-type]

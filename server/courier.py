@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
@@ -12,12 +12,12 @@ from flwr.serverapp import Grid
 
 from common.config import Failures
 from common.errors import SiteError, WireError
-from common.tasks import FAILURES, Answer
+from common.tasks import Answer
 from common.transport import ARRAYS, CONFIG, answer_of, arrays_in, payload_bytes
+from server.answers import Check, fault, site_of
 from server.exchange import Crossing, Exchange
 from server.journal import Journal
 
-Check = Callable[[str, Answer], None]
 _PAUSE = 0.2  # seconds between looks for replies that are not there yet
 
 
@@ -73,7 +73,7 @@ class Courier:
         replies = self._exchange(messages, {node: name or f"node {node}" for node, name in named.items()}, errand)
         answers: dict[str, Answer] = {}
         for node, answer in replies.items():
-            site = _site_of(answer, named[node] or f"node {node}")
+            site = site_of(answer, named[node] or f"node {node}")
             if site in answers:
                 raise SiteError(f"two sites answer under the name {site!r}; each needs a name of its own")
             answers[site], self.nodes[site] = answer, node
@@ -130,9 +130,9 @@ class Courier:
             left = {self.nodes[site]: message for site, message in messages.items() if site not in answers}
             failed = {names[node]: "no answer in time" for node in left}
             for node, answer in self._exchange(left, names, errand).items():
-                reason = _fault(answer, names[node], check, taken)
-                if reason:
-                    failed[names[node]] = reason
+                why = fault(answer, names[node], check, taken)
+                if why:
+                    failed[names[node]] = why
                 else:
                     answers[names[node]] = answer
                     del failed[names[node]]
@@ -177,7 +177,7 @@ class Courier:
         try:
             self._note(site, "back", reply.content, errand)
             return answer_of(reply)
-        except WireError:
+        except (WireError, TypeError, ValueError):
             return Answer("malformed", site)
 
     def _note(self, site: str, direction: str, content: RecordDict, errand: Errand) -> None:
@@ -195,37 +195,6 @@ class Courier:
             time.sleep(_PAUSE)
 
 
-def _site_of(answer: Answer, name: str) -> str:
-    """Give the site that answered a greeting."""
-    if answer.code != "ok":
-        raise SiteError(f"site {answer.site or name}: {_reason(answer, name)}")
-    if not name.startswith("node ") and answer.site != name:
-        raise SiteError(
-            f"the node registered as {name!r} answers as {answer.site!r}; its site file must name it {name!r}"
-        )
-    return answer.site
-
-
 def _again(message: Message, node: int, seconds: float) -> Message:
     """Give a message of its own with the same content, that expires with the round."""
     return Message(message.content, node, message.metadata.message_type, ttl=seconds)
-
-
-def _fault(answer: Answer, site: str, check: Check, taken: frozenset[str]) -> str:
-    """Give why an answer cannot be used; empty where it can."""
-    if answer.code not in {"ok", *taken} or answer.site != site:
-        return _reason(answer, site)
-    try:
-        if answer.code == "ok":
-            check(site, answer)
-    except WireError as error:
-        return f"answered with something that cannot be used: {error}"
-    return ""
-
-
-def _reason(answer: Answer, site: str) -> str:
-    """Give the reason in words from our own list, whatever the site sent."""
-    if answer.code == "ok":
-        return f"answered under another name than {site!r}"
-    own = {"unreachable": "cannot be reached", "malformed": "answered with something that is not an answer"}
-    return FAILURES.get(answer.code) or own.get(answer.code) or "answered with an unknown code"

@@ -60,6 +60,10 @@ def poses(message: Message, name: str) -> Message:
     return Message(content_of(Answer("ok", "site-a")), reply_to=message)
 
 
+def shouts(message: Message, name: str) -> Message:
+    return Message(content_of(Answer("failed", "\x1b[2Jboo")), reply_to=message)
+
+
 def courier(failures: Failures, **sites: list[Behave]) -> Courier:
     behaviour.clear()
     behaviour.update({name.replace("_", "-"): list(queue) for name, queue in sites.items()})
@@ -104,6 +108,7 @@ def test_answers_come_in_the_order_of_the_configuration() -> None:
         (unreachable, "site site-b: cannot be reached"),
         (empty, "site site-b: answered with something that is not an answer"),
         (invents, "site site-b: answered with an unknown code"),
+        (shouts, "site site-b: answered with something that is not an answer"),
         (poses, "site site-b: answered under another name"),
     ],
 )
