@@ -26,14 +26,18 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     means += ["sensitivity", "specificity", "n"]
     test = test.astype(dict.fromkeys(means, "float64"))
     groups = test.groupby(["embedding", "strategy", "sources", "site"], sort=False)
-    # a mean over the seeds that a site was free to tell of would not be one over the seeds
-    table = groups[means].agg(lambda values: values.mean(skipna=False))
+    table = groups[means].agg(_mean_of_all)
     table["seeds_sd"] = groups["auroc"].std()
     table["seeds"] = groups["seed"].nunique()
     table = table.reset_index()
     table["_rank"] = table["strategy"].map({name: rank for rank, name in enumerate(ORDER)})
     keys = ["embedding", "site", "sources", "_rank"]
     return table.sort_values(keys, kind="stable", ignore_index=True).drop(columns="_rank")
+
+
+def _mean_of_all(values: pd.Series[float]) -> float:
+    """Average; a mean over those seeds of which a site was free to tell would not be one over the seeds."""
+    return float(values.mean(skipna=False))
 
 
 def render(summary: pd.DataFrame, title: str) -> Table:
