@@ -64,7 +64,7 @@ def test_flu_lab_by_the_papers_protocol(lab: Path, tmp_path: Path) -> None:
 
 def test_hk_clinics_run_on_real_patients(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SITEBRIDGE_DATA", str(data))
-    short = {"rounds": 2, "epochs": 2, "batches": 20}
+    short = {"rounds": 2, "epochs": 5, "batches": 100}
     auroc = simulate(CONFIGS / "hk-clinics.toml", tmp_path / "run", seeds=[215], training=short, tuning=short)
     assert {"qya", "sth", "small-2008", "pilot-2007"} == set(auroc.index.get_level_values("site"))
     assert auroc["minilm", "pooled", "", "small-2008"] > 0.7
