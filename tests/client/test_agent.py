@@ -199,6 +199,11 @@ def test_a_sensitivity_behind_which_few_were_called_stays_home(agent: Agent) -> 
         rounded = int((positives < round(at, 3)).sum())
         found = figures_of(model, test, at, 0, 0, min_cell=11)
         assert ("sensitivity" in found) == (rounded == 0 or rounded >= 11)
+    for caught in (5, 10, 40):
+        at = float((positives[-caught] + positives[-caught - 1]) / 2)
+        counted = int((positives >= round(at, 3)).sum())
+        found = figures_of(model, test, at, 0, 0, min_cell=11)
+        assert ("sensitivity" in found) == (counted == 0 or counted >= 11)
 
 
 def test_one_hot_over_part_of_a_sites_words_is_refused(agent: Agent) -> None:

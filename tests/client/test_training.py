@@ -88,7 +88,7 @@ def test_batches_visit_every_encounter_alike(count: int, size: int, wanted: int)
     assert all(len(epoch) == wanted for epoch in drawn)
     assert {len(batch) for epoch in drawn for batch in epoch} == {min(size, count)}
     seen = torch.bincount(torch.cat([batch for epoch in drawn for batch in epoch]), minlength=count)
-    passes = -(-4 * wanted * min(size, count) // count) + 4 * wanted  # a pass may leave out what fills no batch
+    passes = -(-4 * wanted // (count // min(size, count)))  # a pass visits each encounter at most once
     assert int(seen.max()) <= passes
 
 
