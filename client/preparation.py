@@ -86,12 +86,12 @@ def prepare(site: Site, embedding: Embedding) -> Prepared:
     cohort = read_cohort(site, embedding.unknown)
     table = open_table(site, embedding)
     used = _used(cohort)
-    vectors = table.normalised(embedding.normalisation)
-    rows = table.rows([cohort.vocabulary[index] for index in used])  # a token that no encounter has needs no row
-    kept = torch.from_numpy(np.concatenate([vectors[:1], vectors[rows]]))
+    # a token that no encounter has needs no row
+    vectors = table.select([cohort.vocabulary[index] for index in used], embedding.normalisation)
     place = np.zeros(len(cohort.vocabulary) + 1, dtype=np.int32)
     place[used + 1] = np.arange(1, len(used) + 1)
-    return Prepared(kept, {name: _encounters(getattr(cohort, name), place) for name in SPLITS})
+    splits = {name: _encounters(getattr(cohort, name), place) for name in SPLITS}
+    return Prepared(torch.from_numpy(vectors), splits)
 
 
 def pool(parts: Sequence[Prepared]) -> Prepared:

@@ -22,8 +22,8 @@ class CutOff(BaseException):
     """As abrupt as a kill that a process can still be told of."""
 
 
-def cut_off_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Cut the process off when an agent is asked for the `number`-th time."""
+def run_cut_off_at(number: int, checked: Federation, path: Path, folder: Path) -> None:
+    """Start a run, and cut it off when an agent is asked for the `number`-th time."""
     asked = 0
     real = Agent.answer
 
@@ -34,7 +34,10 @@ def cut_off_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
             raise CutOff
         return real(self, request)
 
-    monkeypatch.setattr(Agent, "answer", answer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agent, "answer", answer)
+        with pytest.raises(CutOff):
+            run(checked, path, folder)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -55,10 +58,7 @@ def test_a_run_goes_on_to_the_same_bytes_wherever_it_was_cut_off(federation: Mak
     assert not [file for file in whole if file.startswith("journal")]
     for number in (6, 9, 14, 22):
         folder = tmp_path / f"cut{number:02}"
-        with pytest.MonkeyPatch.context() as patch:
-            cut_off_at(patch, number)
-            with pytest.raises(CutOff):
-                run(checked, path, folder)
+        run_cut_off_at(number, checked, path, folder)
         assert (folder / "journal").is_dir()
         resume(folder)
         resumed = contents(folder)
@@ -68,10 +68,7 @@ def test_a_run_goes_on_to_the_same_bytes_wherever_it_was_cut_off(federation: Mak
 
 def test_what_was_answered_is_not_asked_again(federation: Make, tmp_path: Path) -> None:
     checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
-    with pytest.MonkeyPatch.context() as patch:
-        cut_off_at(patch, 4)  # two greetings and one answer before
-        with pytest.raises(CutOff):
-            run(checked, path, tmp_path / "run")
+    run_cut_off_at(4, checked, path, tmp_path / "run")  # two greetings and one answer before
     assert len(list((tmp_path / "run" / "journal").iterdir())) == 1
     asked: list[str] = []
     real = Agent.answer
@@ -85,10 +82,7 @@ def test_what_was_answered_is_not_asked_again(federation: Make, tmp_path: Path) 
 
 def test_a_journal_of_another_configuration_is_refused(federation: Make, tmp_path: Path) -> None:
     checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
-    with pytest.MonkeyPatch.context() as patch:
-        cut_off_at(patch, 4)
-        with pytest.raises(CutOff):
-            run(checked, path, tmp_path / "run")
+    run_cut_off_at(4, checked, path, tmp_path / "run")
     resolved = tmp_path / "run" / "federation.toml"
     resolved.write_text(resolved.read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
     with pytest.raises(ConfigError, match="answers another question; resume with the run's own"):
@@ -97,10 +91,7 @@ def test_a_journal_of_another_configuration_is_refused(federation: Make, tmp_pat
 
 def test_a_run_cut_off_is_not_started_anew_over_its_answers(federation: Make, tmp_path: Path) -> None:
     checked, path = federation(strategies=["local"]), tmp_path / "federation.toml"
-    with pytest.MonkeyPatch.context() as patch:
-        cut_off_at(patch, 4)
-        with pytest.raises(CutOff):
-            run(checked, path, tmp_path / "run")
+    run_cut_off_at(4, checked, path, tmp_path / "run")
     with pytest.raises(ConfigError, match="to go on with the run, name the folder instead of the file"):
         run(checked, path, tmp_path / "run")
 
