@@ -9,7 +9,8 @@ from benchmarks.timing import Comparison, compare
 from client.compact import basis_of
 from client.training import Encounters, Stage, train_round
 from common.config import Training
-from common.model import ConceptCNN, ModelShape, initial_weights
+from common.model import ConceptCNN, initial_weights
+from common.shape import ModelShape
 from common.strategies import EVERYTHING
 
 ENCOUNTERS, LENGTH, ROWS, DIMENSION, BATCH = 5000, 72, 216, 768, 64

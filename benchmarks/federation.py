@@ -21,7 +21,8 @@ from client.preparation import prepare
 from client.site_file import load_site
 from client.training import Encounters, validation_auroc
 from common.config import load_federation
-from common.model import ConceptCNN, ModelShape, initial_weights
+from common.model import ConceptCNN, initial_weights
+from common.shape import ModelShape
 from common.tasks import Embedding
 from server.simulate import run
 

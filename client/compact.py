@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from common.model import ConceptCNN, ModelShape
+from common.model import ConceptCNN
+from common.shape import ModelShape
 
 REST = "rest"  # the number that scales W'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -11,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
-from common.model import ModelShape
+from common.failures import PHASES, Failures
+from common.shape import ModelShape
 from common.strategies import POOLED, STRATEGIES
 from common.toml import Declared, check, parse, resolve
 
@@ -53,15 +56,6 @@ class Aggregation(Declared):
     name: str = "FedAvg"
     options: dict[str, Number] = Field(default_factory=dict)
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
-
-
-class Failures(Declared):
-    """What happens when a site fails, is late or answers wrongly; it is named in any case."""
-
-    policy: Literal["stop", "continue"] = "stop"
-    retries: int = Field(default=0, ge=0, le=100)  # before the policy is applied
-    at_least: int = Field(default=1, ge=1)  # sites that must answer a round, with "continue"
-    timeout: float = Field(default=3600.0, gt=0)  # seconds for one round
 
 
 class SiteEntry(Declared):
@@ -112,8 +106,9 @@ class Federation(Declared):
             faults += [f"directions: site {s!r} is not under [sites]" for s in missing]
             both = sorted(set(direction.sources) & set(direction.targets))
             faults += [f"directions: {s} is both source and target of one direction" for s in both]
-        if self.failures.at_least > len(self.sites):
-            faults.append(f"failures.at_least is {self.failures.at_least}, of {len(self.sites)} sites")
+        for at_least in sorted({self.failures.at(phase).at_least for phase in PHASES} | {self.failures.at_least}):
+            if at_least > len(self.sites):
+                faults.append(f"failures.at_least is {at_least}, of {len(self.sites)} sites")
         if POOLED in self.sites:
             faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
@@ -153,6 +148,17 @@ def load_federation(path: Path, overrides: dict[str, Any] | None = None) -> Fede
         raise ConfigError(f"{path}: preset is {preset!r}; expected {' or '.join(PRESETS)}")
     base = preset_of(preset)
     return check(merge(base, content), Federation, str(path))
+
+
+def digest(federation: Federation) -> str:
+    """Give the SHA-256 of all that a federation may ask of its sites.
+
+    Every preset is spelt out. Where a simulation finds the sites' files, and how long a coordinator waits for whom, is
+    left out: it asks nothing of a site.
+    """
+    content = federation.model_dump(mode="json", exclude={"preset", "failures", "sites"})
+    content["sites"] = list(federation.sites)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def preset_of(name: str) -> dict[str, Any]:

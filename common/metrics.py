@@ -16,15 +16,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Weights = NDArray[np.float32] | NDArray[np.float64]  # replicates in float32, the encounters as they are in float64
 
-METRICS = (
-    "auroc",
-    "auprc",
-    "brier",
-    "calibration_intercept",
-    "calibration_slope",
-    "sensitivity",
-    "specificity",
-)
 _CALIBRATION = ("calibration_intercept", "calibration_slope")
 _CHUNK = 500_000  # numbers of a weight matrix held at once
 

@@ -8,26 +8,15 @@ K kernel width, C classes.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from common.toml import Declared
+from common.shape import ModelShape
 
 _MAX = 2  # embedding_bag's number for the maximum
 NO_TOKEN = 0  # the table's row of zeros: an encounter shorter than L, or a value that is masked
-
-
-class ModelShape(Declared):
-    """Sizes of a model; together with the embedding size they fix every array that may travel."""
-
-    filters: int = Field(default=100, ge=1, le=10_000)  # F
-    kernel: int = Field(default=1, ge=1, le=64)  # K, tokens
-    classes: Literal[2] = 2  # C
 
 
 class ConceptCNN(nn.Module):

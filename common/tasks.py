@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from common.config import Name, Normalisation, Replicates, Training, Unknown
-from common.model import ModelShape
+from common.shape import ModelShape
 from common.toml import Declared
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -28,8 +28,15 @@ FAILURES = {
     "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
     "too-few": "fewer patients than the site's min-cell",
     "diverged": "training went to numbers that are not finite; a lower learning rate may help",
+    "not-approved": "the site's data steward has not approved this federation as it is configured",
+    "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
+    "too-far": "the weights moved further than the site's policy lets out",
+    "agent-down": "the site's agent does not answer",
     "failed": "the site failed; the details are in its own log",
 }
+
+# Those that asking again may mend; the rest stay as they are until a person does something.
+PASSING = ("agent-down", "failed")
 
 
 class Embedding(Declared):
@@ -43,15 +50,36 @@ class Embedding(Declared):
     )
 
 
-class Greet(Declared):
+class Task(Declared):
+    """What every task says of where it comes from.
+
+    Attributes
+    ----------
+    version : str
+        Of Sitebridge at the coordinator.
+    run : str
+        Name of the run.
+    session : int
+        Nanoseconds of the coordinator's clock when the run was started or resumed. Grows with every start, so that a
+        site can tell a message of an earlier one.
+    federation : str
+        `common.config.digest` of the federation's configuration.
+    """
+
+    version: str
+    run: Annotated[str, Field(max_length=200)] = ""
+    session: int = 0
+    federation: Annotated[str, Field(max_length=64)] = ""
+
+
+class Greet(Task):
     """Asks a site who it is, and in which embedding space."""
 
     kind: Literal["greet"] = "greet"
-    version: str
     embedding: Embedding
 
 
-class Work(Declared):
+class Work(Task):
     """Asks a site to tune a model, or parts of it, and to score it.
 
     Attributes
@@ -69,8 +97,6 @@ class Work(Declared):
     """
 
     kind: Literal["work"] = "work"
-    version: str
-    run: str
     strategy: Name
     embedding: Embedding
     model: ModelShape
@@ -118,6 +144,8 @@ class Answer:
         JSON for a greeting: version, fingerprint, vocabulary. Empty otherwise.
     arrays : dict of str to ndarray
         See `common.wire`.
+    withheld : tuple of str
+        Metrics that the site's policy keeps back; they are not zero, and not unknown.
     """
 
     code: str
@@ -125,3 +153,4 @@ class Answer:
     figures: dict[str, float] = field(default_factory=dict)
     facts: str = ""
     arrays: Arrays = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()

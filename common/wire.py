@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.errors import WireError
-from common.model import ModelShape
+from common.shape import ModelShape
 from common.strategies import CNN, LINEAR
 
 Flat = NDArray[np.float32]

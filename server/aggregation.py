@@ -14,8 +14,9 @@ from flwr.serverapp.strategy import Strategy
 
 from common.config import Aggregation, Federation
 from common.errors import ConfigError, SiteError
+from common.figures import WEIGHT
 from common.strategies import POOLED
-from common.transport import ARRAYS, FIGURES, WEIGHT
+from common.transport import ARRAYS, FIGURES
 
 STRATEGIES = (
     "FedAvg",

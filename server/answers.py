@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import SiteError, WireError
-from common.tasks import FAILURES, Answer
+from common.tasks import FAILURES, PASSING, Answer
 
 Check = Callable[[str, Answer], None]  # raises WireError for an answer that cannot be used
 
@@ -31,6 +31,11 @@ def fault(answer: Answer, site: str, check: Check, taken: frozenset[str]) -> str
     except WireError as error:
         return f"answered with something that cannot be used: {error}"
     return ""
+
+
+def lasting(code: str) -> bool:
+    """Whether asking again would bring the same: an answer, or a failure that only a person can mend."""
+    return code == "ok" or (code in FAILURES and code not in PASSING)
 
 
 def reason(answer: Answer, site: str) -> str:

@@ -8,6 +8,19 @@ import pandas as pd
 
 
 @dataclass(frozen=True)
+class Errand:
+    """What a batch of messages is for; goes into the account of what crossed."""
+
+    phase: str
+    embedding: str
+    seed: int
+    round: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.phase}, round {self.round}" if self.round else self.phase
+
+
+@dataclass(frozen=True)
 class Crossing:
     """One message.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from common.config import ONE_HOT, Federation
 from common.embeddings import Fingerprint
 from common.errors import SiteError, TableError
 from common.tasks import Answer, Embedding, Greet
-from server.courier import Courier, Errand
+from server.courier import Courier
+from server.events import Events
+from server.exchange import Errand
 
 _MOST = 1_000_000  # columns of a table
 
@@ -36,7 +39,18 @@ class Space:
     fingerprint: Fingerprint
 
 
-def greet(courier: Courier, federation: Federation, name: str, wanted: Sequence[str]) -> Space:
+@dataclass(frozen=True)
+class Origin:
+    """How every task of one start of a run says where it comes from; see `common.tasks.Task`."""
+
+    run: str
+    session: int
+    federation: str
+
+
+def greet(
+    courier: Courier, federation: Federation, origin: Origin, name: str, wanted: Sequence[str], events: Events
+) -> Space:
     """Greet the wanted sites and make sure that they share one space.
 
     Raises
@@ -45,10 +59,12 @@ def greet(courier: Courier, federation: Federation, name: str, wanted: Sequence[
         A site is missing, runs another version, or has another embedding space. Names the site and what differs.
     """
     embedding = Embedding(name=name, normalisation=federation.normalisation, unknown=federation.unknown)
-    task = Greet(version=__version__, embedding=embedding)
+    task = Greet(version=__version__, embedding=embedding, **vars(origin))
     answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
     facts = {site: _facts(answer, site) for site, answer in answers.items()}
     fingerprints = {site: _fingerprint(fact["fingerprint"], site) for site, fact in facts.items()}
+    for site, fact in facts.items():
+        events.write("greeted", site=site, version=fact["version"], embedding=name, fingerprint=_short(fact))
     if name == ONE_HOT:
         vocabulary = tuple(sorted({token for fact in facts.values() for token in fact["vocabulary"]}))
         shared = embedding.model_copy(update={"vocabulary": vocabulary})
@@ -71,6 +87,11 @@ def _facts(answer: Answer, site: str) -> dict[str, Any]:
             f"site {site} runs Sitebridge {str(facts['version'])[:20]!r}, the coordinator {__version__}; install one"
         )
     return dict(facts)
+
+
+def _short(fact: dict[str, Any]) -> str:
+    """Give the beginning of the SHA-256 of a fingerprint, to compare tables by eye."""
+    return hashlib.sha256(json.dumps(fact["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fingerprint(content: dict[str, Any], site: str) -> Fingerprint:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,16 @@ from common.files import write_atomically
 from common.tasks import Answer
 from common.transport import ARRAYS, CONFIG
 from server.exchange import Crossing
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One question's answers, what crossed for them, who was gone on without, and who failed and why."""
+
+    answers: dict[str, Answer]
+    crossings: list[Crossing]
+    absent: list[str]
+    failed: dict[str, str]
 
 
 class Journal:
@@ -39,8 +49,8 @@ class Journal:
         self.folder = folder
         self.asked = 0
 
-    def recall(self, messages: Mapping[str, Message]) -> tuple[dict[str, Answer], list[Crossing], list[str]] | None:
-        """Give the answers to the next question with what crossed for them and who was absent, or None.
+    def recall(self, messages: Mapping[str, Message]) -> Entry | None:
+        """Give what the journal has of the next question, or None.
 
         Raises
         ------
@@ -59,8 +69,9 @@ class Journal:
         answers = {}
         for site, said in record["answers"].items():
             own = {key.removeprefix(f"{site}/"): values for key, values in arrays.items() if key.startswith(f"{site}/")}
-            answers[site] = Answer(**said, arrays=own)
-        return answers, [Crossing(**crossing) for crossing in record["crossings"]], record["absent"]
+            answers[site] = Answer(**said | {"withheld": tuple(said["withheld"])}, arrays=own)
+        crossings = [Crossing(**crossing) for crossing in record["crossings"]]
+        return Entry(answers, crossings, record["absent"], record["failed"])
 
     def keep(
         self,
@@ -68,6 +79,7 @@ class Journal:
         answers: Mapping[str, Answer],
         crossings: Sequence[Crossing],
         absent: Sequence[str],
+        failed: Mapping[str, str],
     ) -> None:
         """Write down the answers to the question that `recall` did not know."""
         said = {site: {key: value for key, value in vars(a).items() if key != "arrays"} for site, a in answers.items()}
@@ -76,6 +88,7 @@ class Journal:
             "answers": said,
             "crossings": [asdict(crossing) for crossing in crossings],
             "absent": list(absent),
+            "failed": dict(failed),
         }
         arrays = {f"{site}/{name}": np.asarray(v) for site, a in answers.items() for name, v in a.arrays.items()}
         write_atomically(self._path(), safetensors.numpy.save(arrays, metadata={"journal": json.dumps(record)}))
@@ -89,11 +102,12 @@ class Journal:
 
 
 def _digest(messages: Mapping[str, Message]) -> str:
-    """Give the SHA-256 of what is asked of whom, the run's name apart: a run's folder may have been moved."""
+    """Give the SHA-256 of what is asked of whom, apart from the run's name and start: a folder may have been moved."""
     digest = hashlib.sha256()
     for site, message in messages.items():
         task = json.loads(str(message.content.config_records[CONFIG]["task"]))
-        task.pop("run", None)
+        for key in ("run", "session"):
+            task.pop(key, None)
         digest.update(json.dumps([site, task], sort_keys=True).encode())
         record = message.content.array_records.get(ARRAYS)
         for name, array in (record or {}).items():

@@ -15,16 +15,19 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message
 from common import __version__
 from common.config import Federation
 from common.errors import SiteError, WireError
+from common.failures import Phase
+from common.figures import WEIGHT
 from common.model import initial_weights
 from common.seeds import derive
 from common.selection import BestKept
 from common.strategies import EVERYTHING, SOURCE, STRATEGIES
 from common.tasks import Answer, Work
-from common.transport import WEIGHT, content_of
+from common.transport import content_of
 from common.wire import Flat, array_name, pack, unpack
 from server.aggregation import SourceStrategy, flower_strategy
-from server.courier import Courier, Errand, message_to
-from server.greeting import Space
+from server.courier import Courier, message_to
+from server.exchange import Errand
+from server.greeting import Origin, Space
 
 _WHOLE = array_name(EVERYTHING)
 
@@ -64,7 +67,7 @@ class Phases:
 
     courier: Courier
     federation: Federation
-    run: str
+    origin: Origin
     space: Space
     seed: int
     advance: Callable[[str], None]
@@ -108,7 +111,7 @@ class Phases:
             threshold=learnt.threshold if learnt is not None else None,
             intervals=self.federation.intervals,
         )
-        answers = self._ask(targets, work, weights, name, strategy.returned)
+        answers = self._ask(targets, work, weights, name, strategy.returned, of="transfer")
         self.advance(f"{name} at {', '.join(targets)}")
         return {site: (answer, _flat(answer, strategy.returned)) for site, answer in answers.items()}
 
@@ -129,7 +132,7 @@ class Phases:
         config = ConfigRecord({"task": work.model_dump_json()})
         configured = strategy.configure_train(number, arrays, config, self.courier.grid)
         messages = dict(zip(sources, configured, strict=True))
-        needed = min(self.federation.failures.at_least, len(sources))
+        needed = min(self.federation.failures.at("training").at_least, len(sources))
         answers = self.courier.ask(messages, self._errand(phase, number), self._check_round, at_least=needed)
         replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
         joined, _ = strategy.aggregate_train(number, replies)
@@ -152,7 +155,7 @@ class Phases:
     def _work(self, **fields: object) -> Work:
         common = {
             "version": __version__,
-            "run": self.run,
+            **vars(self.origin),
             "embedding": self.space.embedding,
             "model": self.federation.model,
             "seed": self.seed,
@@ -161,13 +164,19 @@ class Phases:
         return Work.model_validate(common | fields)
 
     def _ask(
-        self, sites: Sequence[str], work: Work, weights: Flat, phase: str, returned: tuple[str, ...] = ()
+        self,
+        sites: Sequence[str],
+        work: Work,
+        weights: Flat,
+        phase: str,
+        returned: tuple[str, ...] = (),
+        of: Phase = "training",
     ) -> dict[str, Answer]:
         task, arrays = work.model_dump_json(), ArrayRecord({_WHOLE: Array(weights)})
         messages = {site: message_to(self.courier.nodes[site], task, arrays) for site in sites}
         # Too few patients for a number to leave the site is a finding about a target, and stops nothing.
         check = partial(self._check, returned)
-        return self.courier.ask(messages, self._errand(phase), check, taken=frozenset({"too-few"}))
+        return self.courier.ask(messages, self._errand(phase), check, taken=frozenset({"too-few"}), phase=of)
 
     def _errand(self, phase: str, number: int = 0) -> Errand:
         return Errand(phase, self.space.embedding.name, self.seed, number)

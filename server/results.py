@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pandas as pd
 import safetensors.torch
 
 from common.errors import ConfigError
+from common.figures import METRICS
 from common.files import write_atomically
-from common.metrics import METRICS
-from common.model import ModelShape
+from common.shape import ModelShape
 from common.tasks import Answer
 from common.wire import Flat, array_name, unpack
 from server.exchange import Exchange
@@ -22,8 +23,14 @@ KEYS = ["embedding", "seed", "strategy", "sources", "site", "split"]
 COUNTS = ["n", "positive"]
 FIGURES = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
 JOURNAL = "journal"  # answers of a run that is not complete
-BEFORE_ANSWERS = {"federation.toml", "site.log"}  # what a run writes before it has an answer
-COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note"]
+BEFORE_ANSWERS = {
+    "federation.toml",
+    "site.log",
+    "events.jsonl",
+    "rounds.csv",
+    "run.json",
+}  # what a run writes before it has an answer
+COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
 
 
 @dataclass
@@ -31,11 +38,13 @@ class Results:
     """Collects rows and weights, and keeps the files of the run's folder up to date with them."""
 
     folder: Path
+    scored: Callable[[dict[str, object], Answer], None] = lambda keys, answer: None  # told of every site's scores
     rows: list[dict[str, object]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)  # file name to SHA-256
 
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
+        self.scored(keys, answer)
         for split in splits:
             figures = {column: answer.figures.get(f"{split}.{column}") for column in COUNTS}
             figures |= {
@@ -44,8 +53,8 @@ class Results:
                 for e in ("", "_low", "_high")
             }
             note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
-            at = answer.figures.get("threshold", threshold)
-            self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note})
+            at, withheld = answer.figures.get("threshold", threshold), " ".join(answer.withheld)
+            self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note, "withheld": withheld})
 
     def keep_weights(self, name: str, flat: Flat, parts: tuple[str, ...], dimension: int, shape: ModelShape) -> str:
         """Write the weights of one phase as safetensors; give their SHA-256, which is over the numbers alone."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from common.config import Aggregation, Direction, Federation
+from common.config import Aggregation, Direction, Federation, digest
 from common.strategies import EVERYTHING, LOCAL, POOLED, SOURCE, STRATEGIES
+from server.attendance import Attendance
 from server.courier import Courier
-from server.greeting import Space, greet
+from server.events import Events
+from server.greeting import Origin, Space, greet
 from server.journal import Journal
 from server.phases import Learnt, Phases
 from server.results import JOURNAL, Results
@@ -53,8 +56,16 @@ class FederatedRun:
     advance: Advance
 
     def __post_init__(self) -> None:
-        self.courier = Courier(self.grid, self.federation.failures, Journal(self.folder / JOURNAL))
-        self.results = Results(self.folder)
+        self.events = Events(self.folder)
+        self.courier = Courier(
+            self.grid,
+            self.federation.failures,
+            Journal(self.folder / JOURNAL),
+            Attendance(self.folder / "rounds.csv"),
+            tell=lambda line: self.events.write("missing", text=line),
+        )
+        self.results = Results(self.folder, scored=self.events.score)
+        self.origin = Origin(self.name, time.time_ns(), digest(self.federation))
 
     def execute(self) -> Results:
         """Run everything that the federation file asks for.
@@ -65,10 +76,12 @@ class FederatedRun:
             A site failed and the configuration does not let the run go on without it.
         """
         wanted = [*self.federation.sites, *([POOLED] if POOLED in self.federation.strategies else [])]
+        advance = self.events.step(self.advance)
+        self.events.write("begin", steps=steps(self.federation))
         for embedding in self.federation.embeddings:
-            space = greet(self.courier, self.federation, embedding, wanted)
+            space = greet(self.courier, self.federation, self.origin, embedding, wanted, self.events)
             for seed in self.federation.seeds:
-                self._seed(Phases(self.courier, self.federation, self.name, space, seed, self.advance))
+                self._seed(Phases(self.courier, self.federation, self.origin, space, seed, advance))
                 self.results.write(self.courier.exchange, self.courier.absent)
         self.courier.journal.close()
         return self.results

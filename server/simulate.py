@@ -18,8 +18,8 @@ from rich.console import Console
 from common.config import Federation, load_federation, site_files
 from common.errors import ConfigError, SiteError
 from common.files import write_atomically
+from common.grid import InProcessGrid
 from common.strategies import POOLED
-from common.transport import InProcessGrid
 from server.aggregation import check_aggregation
 
 RESOLVED = "federation.toml"  # the configuration in a run's folder

@@ -13,11 +13,11 @@ from flwr.app import Context, Message, RecordDict
 
 from client.site_file import load_site
 from common.config import Federation
-from common.metrics import METRICS
-from common.model import ModelShape
+from common.figures import METRICS
+from common.grid import InProcessGrid
+from common.shape import ModelShape
 from common.strategies import EVERYTHING
 from common.tasks import Greet, Work
-from common.transport import InProcessGrid
 from common.wire import unpack
 from server.app import app
 from server.simulate import _resolved
@@ -64,7 +64,8 @@ def check_records(message: Message, dimensions: set[int]) -> None:
     assert set(content) <= {"arrays", "config", "figures"}
     config = content["config"]
     if message.metadata.reply_to_message_id:
-        assert set(config) == {"code", "site", "facts"}
+        assert set(config) == {"code", "site", "facts", "withheld"}
+        assert set(str(config["withheld"]).split()) <= set(METRICS)
         assert config["code"] == "ok"
         for name in content["figures"]:
             assert name in FIGURES, name

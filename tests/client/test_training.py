@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from client.compact import CompactCNN, basis_of
 from client.training import Encounters, Stage, batches, snapshot, train, train_round, validation_auroc
 from common.config import Training
-from common.model import ConceptCNN, ModelShape, initial_weights
+from common.model import ConceptCNN, initial_weights
+from common.shape import ModelShape
 from common.strategies import EVERYTHING
 
 ROWS, DIMENSION, LENGTH = 14, 40, 6

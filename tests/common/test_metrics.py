@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from common.metrics import METRICS, auroc, score, youden_threshold
+from common.figures import METRICS
+from common.metrics import auroc, score, youden_threshold
 
 
 def draw(seed: int, count: int = 400, decimals: int = 2) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from common.model import ConceptCNN, ModelShape, initial_weights
+from common.model import ConceptCNN, initial_weights
+from common.shape import ModelShape
 
 
 def make(rows: int, dimension: int, shape: ModelShape, seed: int = 0) -> ConceptCNN:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import WireError
-from common.model import ModelShape, initial_weights
+from common.model import initial_weights
+from common.shape import ModelShape
 from common.strategies import EVERYTHING, LINEAR
 from common.wire import allowed, array_name, pack, unpack
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from common.config import Aggregation
 from common.errors import ConfigError, SiteError
-from common.transport import InProcessGrid
+from common.grid import InProcessGrid
 from server.aggregation import STRATEGIES, SourceStrategy, flower_strategy
 
 Floats = NDArray[np.float32]

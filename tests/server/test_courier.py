@@ -13,9 +13,12 @@ from flwr.clientapp import ClientApp
 
 from common.config import Failures
 from common.errors import SiteError, WireError
+from common.grid import InProcessGrid
 from common.tasks import Answer, Arrays
-from common.transport import InProcessGrid, content_of
-from server.courier import Courier, Errand, message_to
+from common.transport import content_of
+from server.attendance import Attendance
+from server.courier import Courier, message_to
+from server.exchange import Errand
 from server.journal import Journal
 
 Behave = Callable[[Message, str], Message]
@@ -42,6 +45,10 @@ def fails(message: Message, name: str) -> Message:
     return Message(content_of(Answer("bad-cohort", name)), reply_to=message)
 
 
+def stumbles(message: Message, name: str) -> Message:
+    return Message(content_of(Answer("failed", name)), reply_to=message)
+
+
 def unreachable(message: Message, name: str) -> Message:
     return Message(Error(code=3, reason=SECRET), reply_to=message)
 
@@ -65,6 +72,7 @@ def shouts(message: Message, name: str) -> Message:
 
 
 def courier(failures: Failures, **sites: list[Behave]) -> Courier:
+    failures = failures.model_copy(update={"away": 0.0})  # a site that is away is asked again at once
     behaviour.clear()
     behaviour.update({name.replace("_", "-"): list(queue) for name, queue in sites.items()})
     grid = InProcessGrid({name: {"name": name} for name in behaviour}, "test_courier_app:app")
@@ -162,9 +170,50 @@ def test_an_answer_that_cannot_be_used_is_a_failure_and_is_asked_for_again() -> 
 
 
 def test_a_site_is_asked_again_and_the_others_are_not() -> None:
-    met = courier(Failures(retries=2), site_a=[good], site_b=[fails, unreachable, good])
+    met = courier(Failures(retries=2), site_a=[good], site_b=[stumbles, unreachable, good])
     assert set(ask(met)) == {"site-a", "site-b"}
     assert [c.site for c in met.exchange.crossings if c.direction == "out"] == ["site-a", "site-b", "site-b", "site-b"]
+
+
+def test_what_only_a_person_can_mend_is_not_asked_again() -> None:
+    met = courier(Failures(retries=5), site_a=[good], site_b=[fails, good])
+    with pytest.raises(SiteError, match="site site-b: the site's cohort cannot be read"):
+        ask(met)
+    assert [c.site for c in met.exchange.crossings if c.direction == "out"] == ["site-a", "site-b"]
+
+
+def test_a_site_that_is_away_gets_its_message_again_within_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.carrier._AGAIN", 0.0)
+    met = courier(Failures(retries=0), site_a=[good], site_b=[unreachable, unreachable, good])
+    met.failures = Failures(retries=0, away=60)
+    assert set(ask(met)) == {"site-a", "site-b"}
+
+
+def test_each_phase_has_its_own_way_with_failures() -> None:
+    failures = Failures.model_validate({"retries": 1, "transfer": {"policy": "continue", "retries": 0}})
+    assert (failures.at("training").policy, failures.at("training").retries) == ("stop", 1)
+    assert (failures.at("transfer").policy, failures.at("transfer").retries) == ("continue", 0)
+    met = courier(failures, site_a=[good], site_b=[stumbles])
+    messages = {name: message_to(node, json.dumps({"kind": "work"})) for name, node in met.nodes.items()}
+    assert set(met.ask(messages, Errand("full", "minilm", 7), lambda s, a: None, phase="transfer")) == {"site-a"}
+    with pytest.raises(SiteError, match="site site-b: the site failed"):
+        met.ask(messages, Errand("source", "minilm", 7, 1), lambda s, a: None, phase="training")
+
+
+def test_each_round_names_who_contributed_and_who_was_missing(tmp_path: Path) -> None:
+    told: list[str] = []
+    met = courier(Failures(policy="continue", retries=1), site_a=[good], site_b=[unreachable])
+    met.attendance, met.tell = Attendance(tmp_path / "rounds.csv"), told.append
+    ask(met)
+    assert (tmp_path / "rounds.csv").read_text().splitlines() == [
+        "embedding,seed,phase,round,site,contributed,encounters,why_not",
+        "minilm,7,source,3,site-a,yes,20,",
+        "minilm,7,source,3,site-b,no,,cannot be reached",
+    ]
+    assert told == [
+        "source, round 3: site site-b: cannot be reached; asked again",
+        "source, round 3: site site-b: cannot be reached; gone on without it",
+    ]
 
 
 def test_going_on_without_a_site_is_noted_by_name() -> None:

@@ -1,0 +1,39 @@
+"""The numbers that a site may send beside weights: their names, and the range that each must lie in."""
+
+from __future__ import annotations
+
+import re
+
+from common.errors import WireError
+
+METRICS = (
+    "auroc",
+    "auprc",
+    "brier",
+    "calibration_intercept",
+    "calibration_slope",
+    "sensitivity",
+    "specificity",
+)
+WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
+
+_METRIC = "|".join((*METRICS, "n", "positive"))
+_FIGURE = re.compile(rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?")
+_COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
+_RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, **dict.fromkeys(METRICS[3:5], _ANY), "": (0.0, 1.0)}
+
+
+def check_figure(name: str, value: object) -> None:
+    """Check one number that a site sends.
+
+    Raises
+    ------
+    WireError
+        The name is not on our list, or the value is not a finite number in its range.
+    """
+    match = _FIGURE.fullmatch(name)
+    if match is None:
+        raise WireError("a figure that is not on the list")
+    low, high = next(bounds for kind, bounds in _RANGES.items() if kind in (match["metric"] or name, ""))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise WireError(f"figure {name} is not a number from {low:g} to {high:g}")
