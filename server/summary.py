@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
+
+from common.config import Federation
 
 ORDER = ["source", "local", "direct", "linear", "full", "pooled"]
 
@@ -19,16 +24,19 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One row for each embedding, strategy, sources and site: auroc, auroc_low and auroc_high (mean over seeds of the
         patients' 95 % interval), seeds_sd (spread over seeds), auprc, brier, calibration_intercept,
-        calibration_slope, sensitivity, specificity, n, seeds.
+        calibration_slope, sensitivity, specificity, n, seeds, withheld (metrics that the site keeps back).
     """
     test = results[results["split"] == "test"]
     means = ["auroc", "auroc_low", "auroc_high", "auprc", "brier", "calibration_intercept", "calibration_slope"]
     means += ["sensitivity", "specificity", "n"]
-    test = test.astype(dict.fromkeys(means, "float64"))
+    test = test.astype(dict.fromkeys(means, "float64")).assign(
+        withheld=test["withheld"].astype(object).fillna("").astype(str)
+    )
     groups = test.groupby(["embedding", "strategy", "sources", "site"], sort=False)
     table = groups[means].agg(_mean_of_all)
     table["seeds_sd"] = groups["auroc"].std()
     table["seeds"] = groups["seed"].nunique()
+    table["withheld"] = groups["withheld"].agg(lambda names: " ".join(sorted(set(" ".join(names).split()))))
     table = table.reset_index()
     table["_rank"] = table["strategy"].map({name: rank for rank, name in enumerate(ORDER)})
     keys = ["embedding", "site", "sources", "_rank"]
@@ -57,8 +65,28 @@ def render(summary: pd.DataFrame, title: str) -> Table:
 
 
 def _figures(row: dict[Hashable, Any]) -> list[str]:
-    """Give a row's numbers as they are shown; a figure that a site may not send is blank."""
+    """Give a row's numbers as they are shown; what a site keeps back is said, for it is neither zero nor unknown."""
+    withheld = row["withheld"].split()
+    if pd.isna(row["n"]):
+        return ["too few", *[""] * 8]
+
+    def shown(key: str) -> str:
+        return f"{row[key]:.3f}" if pd.notna(row[key]) else "withheld" if key in withheld else ""
+
     interval = f"{row['auroc_low']:.3f}-{row['auroc_high']:.3f}" if pd.notna(row["auroc_low"]) else ""
-    keys = ("seeds_sd", "auprc", "brier", "calibration_slope", "sensitivity", "specificity")
-    auroc, *rest = (f"{row[key]:.3f}" if pd.notna(row[key]) else "" for key in ("auroc", *keys))
-    return [f"{row['n']:.0f}" if pd.notna(row["n"]) else "too few", auroc, interval, *rest]
+    rest = ("seeds_sd", "auprc", "brier", "calibration_slope", "sensitivity", "specificity")
+    return [f"{row['n']:.0f}", shown("auroc"), interval, *map(shown, rest)]
+
+
+def show(folder: Path, federation: Federation) -> None:
+    """Print a run's table and where the rest is."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""], dtype={"sources": str})
+    table["sources"] = table["sources"].fillna("")
+    seeds = ", ".join(map(str, federation.seeds))
+    console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
+    for line in json.loads((folder / "results.json").read_text())["absent"]:
+        console.print(f"went on without: {line}", soft_wrap=True, markup=False)
+    console.print(f"run folder: {folder}", soft_wrap=True)

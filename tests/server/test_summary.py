@@ -44,3 +44,11 @@ def test_the_table_says_where_there_were_too_few() -> None:
     assert "too few" in local
     assert "0.850" in full
     assert "0.750-0.950" in full
+
+
+def test_what_a_site_keeps_back_is_neither_zero_nor_unknown() -> None:
+    page = io.StringIO()
+    told = results().assign(withheld="specificity brier")
+    Console(file=page, width=160).print(render(summarise(told), "small"))
+    (full,) = [line for line in page.getvalue().splitlines() if "full" in line]
+    assert full.count("withheld") == 2
