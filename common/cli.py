@@ -8,18 +8,12 @@ from importlib import import_module
 
 import click
 
+from common.environment import QUIET
 from common.errors import SitebridgeError
-
-# Flower and Ray must neither call home nor install anything while a hospital's data is near.
-_QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
 
 _COMMANDS = {
     "simulate": ("server.commands", "Run a federation in this process and print the table."),
+    "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: the built-in pair of hospitals, for now."),
     "embed": ("client.embedding.commands", "Build, import and look at embedding tables."),
 }
@@ -53,7 +47,7 @@ def sitebridge() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error that a person can act on is one message and exit code 1."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     try:
         sitebridge(args=arguments, prog_name="sitebridge")
     except SitebridgeError as error:

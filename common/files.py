@@ -6,8 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
+PRIVATE = 0o600  # of a key or a secret, which has these permissions from the moment it exists
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+
+def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write beside the file, then rename over it, so that nobody ever sees half of it."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -17,7 +19,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -58,7 +58,9 @@ class Carrier:
         while (pending or again) and time.monotonic() <= deadline:
             for reply in self.grid.pull_messages(list(pending)):
                 # by the message that it answers: the reply of an unreachable node has no sender of its own
-                node, now = pending.pop(reply.metadata.reply_to_message_id), time.monotonic()
+                node, now = pending.pop(reply.metadata.reply_to_message_id, None), time.monotonic()
+                if node is None:
+                    continue  # a second answer to what has been answered
                 answer = self._take(reply, names[node], errand)
                 if answer.code == UNREACHABLE and now - away.setdefault(node, now) < handling.away:
                     again[node] = now + _AGAIN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Annotated, Any
 import tomli_w
 import typer
 from flwr.app import Context, RecordDict, UserConfig
-from rich.console import Console
 
 from common.config import Federation, load_federation, site_files
 from common.errors import ConfigError, SiteError
@@ -34,17 +32,19 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/NAME-TIME.")] = None,
 ) -> None:
     """Run a federation in this process and print the table."""
+    from server.summary import show
+
     given = {"preset": preset, "seeds": seed, "embeddings": embedding, "strategies": strategy}
     overrides = {key: value for key, value in given.items() if value}
     if federation.is_dir():
         if overrides or out:
             raise typer.BadParameter("a run is resumed as it was configured; leave out the options")
-        _show(federation, resume(federation.resolve()))
+        show(federation, resume(federation.resolve()))
         return
     checked = load_federation(federation, overrides)
     folder = out or Path("runs") / f"{checked.name}-{datetime.now():%Y%m%d-%H%M%S}"
     run(checked, federation, folder.resolve())
-    _show(folder, checked)
+    show(folder, checked)
 
 
 def run(federation: Federation, path: Path, folder: Path) -> None:
@@ -148,21 +148,3 @@ class _Memory(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
-
-
-def _show(folder: Path, federation: Federation) -> None:
-    """Print the table and where the rest is."""
-    import pandas as pd
-
-    from server.summary import render, summarise
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""], dtype={"sources": str})
-    table["sources"] = table["sources"].fillna("")
-    seeds = ", ".join(map(str, federation.seeds))
-    console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
-    for line in json.loads((folder / "results.json").read_text())["absent"]:
-        console.print(f"went on without: {line}", soft_wrap=True, markup=False)
-    console.print(f"run folder: {folder}", soft_wrap=True)

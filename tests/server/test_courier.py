@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +214,27 @@ def test_each_round_names_who_contributed_and_who_was_missing(tmp_path: Path) ->
         "source, round 3: site site-b: cannot be reached; asked again",
         "source, round 3: site site-b: cannot be reached; gone on without it",
     ]
+
+
+class Echoing(InProcessGrid):
+    """Hands over every reply twice, and replies to what nobody asked."""
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        once = list(super().pull_messages(message_ids))
+        return [*once, *once, *self.strays]
+
+    strays: tuple[Message, ...] = ()
+
+
+def test_a_site_that_answers_twice_or_unasked_counts_once() -> None:
+    met = courier(Failures(), site_a=[good], site_b=[good])
+    grid = Echoing({name: {"name": name} for name in behaviour}, "test_courier_app:app")
+    met.carrier.grid = grid
+    stray = message_to(met.nodes["site-a"], "{}")
+    stray.metadata.__dict__["_message_id"] = "never sent"
+    grid.strays = (good(stray, "site-a"),)
+    assert list(ask(met)) == ["site-a", "site-b"]
+    assert [c.direction for c in met.exchange.crossings] == ["out", "out", "back", "back"]
 
 
 def test_going_on_without_a_site_is_noted_by_name() -> None:
