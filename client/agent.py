@@ -8,39 +8,25 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
-from pydantic import ValidationError
 
-from client.boundary import check_work
+from client.boundary import check_change, check_work, let_out, read_task
 from client.preparation import Prepared, fingerprint, pool, prepare
-from client.scores import DivergedError, figures_of, threshold_of
+from client.refusals import DivergedError, TooFewError, code_of
+from client.scores import Scored, enough, score_splits
 from client.site_file import Site
-from client.training import Encounters, Stage, snapshot, train, train_round
+from client.training import Stage, snapshot, train, train_round
 from common import __version__
-from common.errors import CohortError, PolicyError, SitebridgeError, TableError, WireError
+from common.errors import SitebridgeError, WireError
+from common.figures import METRICS, WEIGHT
 from common.model import ConceptCNN
 from common.seeds import derive
 from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
 from common.tasks import Answer, Embedding, Greet, Request, Work
-from common.transport import WEIGHT
-from common.wire import pack, unpack
+from common.wire import Flat, pack, unpack
 
 log = logging.getLogger("sitebridge.site")
 
 _PREPARED = 2  # embeddings whose cohort and table stay in memory
-
-
-class TooFewError(SitebridgeError):
-    """A number would be computed on fewer patients than the site's min-cell."""
-
-
-_CODES: list[tuple[type[Exception], str]] = [
-    (PolicyError, "refused"),
-    (WireError, "bad-task"),
-    (CohortError, "bad-cohort"),
-    (TableError, "bad-table"),
-    (TooFewError, "too-few"),
-    (DivergedError, "diverged"),
-]
 
 
 class Agent:
@@ -71,19 +57,24 @@ class Agent:
         try:
             return self._handle(request)
         except SitebridgeError as error:
-            return self._fail(next((code for kind, code in _CODES if isinstance(error, kind)), "failed"), error)
+            return self._fail(code_of(error), error)
         except Exception as error:  # whatever it is, its words may quote a patient's row, and must not travel
             log.exception("site %s failed", self.name)
             return self._fail("failed", error)
 
+    def forget(self) -> None:
+        """Drop what was read of cohort and tables; the next task reads them anew."""
+        self._prepared.clear()
+
+    def loaded(self) -> dict[str, dict[str, int]]:
+        """Give the encounters of each split, for every embedding for which they are in memory."""
+        return {
+            embedding.name: {split: len(encounters) for split, encounters in prepared.splits.items()}
+            for embedding, prepared in self._prepared.items()
+        }
+
     def _handle(self, request: Request) -> Answer:
-        try:
-            kind = json.loads(request.task).get("kind")
-            task = (Greet if kind == "greet" else Work).model_validate_json(request.task)
-        except (ValueError, AttributeError, ValidationError) as error:
-            raise WireError(f"the task cannot be read: {error}") from None
-        if task.version != __version__:
-            raise WireError(f"the coordinator runs Sitebridge {task.version}, this site {__version__}")
+        task = read_task(request)
         if isinstance(task, Greet):
             return self._greet(task)
         return self._work(task, request)
@@ -104,37 +95,46 @@ class Agent:
         check_work(self.sites, task)  # the site's file is asked before any data is touched
         data = self._prepare(task.embedding)
         dimension = data.table.shape[1]
-        weights = unpack(
-            request.arrays, EVERYTHING, dimension, task.model
-        )  # before anything of the task's size is made
+        # before anything of the task's size is made
+        weights = unpack(request.arrays, EVERYTHING, dimension, task.model)
         if task.model.kernel > data.length:
             raise WireError(f"model.kernel is {task.model.kernel}; an encounter here has {data.length} tokens")
         model = ConceptCNN(data.table, task.model, task.training.dropout if task.training else 0.0)
         model.load_state_dict(weights)
-        figures: dict[str, float] = {}
+        scored = Scored()
         if task.strategy == SOURCE and task.score:
-            figures |= self._score(model, task, data, prefix="came.")  # what came, before this round changes it
+            scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
         if strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
-            figures[WEIGHT] = float(len(data.splits["train"]))
         if task.strategy != SOURCE:
-            figures |= self._score(model, task, data)
+            scored = score_splits(model, task, data.splits, self.name, self._min_cell)
         arrays = pack(snapshot(model), strategy.returned, dimension, task.model)
-        return Answer("ok", self.name, figures, arrays=dict(arrays))
+        check_change(self.sites, pack(weights, strategy.returned, dimension, task.model), arrays)
+        if strategy.tuned:
+            scored.figures[WEIGHT] = float(len(data.splits["train"]))
+        return self._let_out(scored, arrays)
+
+    def _let_out(self, scored: Scored, arrays: dict[str, Flat]) -> Answer:
+        """Give the answer that the site's policy lets out."""
+        figures, kept_back = let_out(self.sites, scored.figures)
+        withheld = tuple(name for name in METRICS if name in kept_back | scored.suppressed)
+        return Answer("ok", self.name, figures, arrays=dict(arrays), withheld=withheld)
 
     def _tune(
         self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared, proximal_mu: float
     ) -> None:
         if task.training is None:
             raise WireError(f"strategy {task.strategy!r} needs a training section")
-        if not self._enough(data.splits["train"]):
+        if not enough(data.splits["train"], self._min_cell):
             raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
         validation = data.splits["validation"]
+        if not enough(validation, self._min_cell):
+            validation = validation.first(0)  # nothing to select by, as for the coordinator
         stage = Stage(
             data.splits["train"],
-            validation if self._enough(validation) else validation.first(0),  # as the coordinator would select
+            validation,
             task.training,
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
@@ -148,21 +148,6 @@ class Agent:
         if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
             raise DivergedError(f"{self.name}: the weights are not finite after {task.strategy}, round {task.round}")
 
-    def _score(self, model: ConceptCNN, task: Work, data: Prepared, prefix: str = "") -> dict[str, float]:
-        figures: dict[str, float] = {}
-        threshold = task.threshold
-        if task.choose_threshold and self._enough(data.splits["validation"]):
-            threshold = threshold_of(model, data.splits["validation"])
-            figures["threshold"] = threshold
-        for split in task.score:
-            encounters = data.splits[split]
-            if self._enough(encounters):
-                seed = derive(task.seed, "bootstrap", self.name, split)
-                replicates = task.intervals if split == "test" else 0  # validation is for choosing, not for reporting
-                scored = figures_of(model, encounters, threshold, replicates, seed, self._min_cell)
-                figures |= {f"{prefix}{split}.{name}": value for name, value in scored.items()}
-        return figures
-
     def _prepare(self, embedding: Embedding) -> Prepared:
         torch.set_num_threads(1)  # two threads lose to one on small matrices; one gives the same bits everywhere
         if embedding not in self._prepared:
@@ -175,11 +160,6 @@ class Agent:
     @property
     def _min_cell(self) -> int:
         return max(site.policy.min_cell for site in self.sites)
-
-    def _enough(self, encounters: Encounters) -> bool:
-        """Whether each class has enough patients for a number about it to leave."""
-        positive = int((encounters.labels == 1).sum())
-        return min(positive, len(encounters) - positive) >= self._min_cell
 
     def _fail(self, code: str, error: Exception) -> Answer:
         log.error("%s", error)

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from client.refusals import TooFarError
 from client.site_file import Site
-from common.errors import PolicyError
-from common.tasks import Work
+from common import __version__
+from common.errors import PolicyError, WireError
+from common.figures import METRICS
+from common.tasks import Greet, Request, Work
+
+_NESTS = 1000  # lists and objects in a task
+
+
+def read_task(request: Request) -> Greet | Work:
+    """Read a request's task.
+
+    Raises
+    ------
+    WireError
+        It is not a task, or comes from another version of Sitebridge.
+    """
+    if request.task.count("[") + request.task.count("{") > _NESTS:  # lists take far more memory than their bytes
+        raise WireError("the task holds more lists than any task needs")
+    try:
+        kind = json.loads(request.task).get("kind")
+        task = (Greet if kind == "greet" else Work).model_validate_json(request.task)
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
+        raise WireError(f"the task cannot be read: {error}") from None
+    if task.version != __version__:
+        raise WireError(f"the coordinator runs Sitebridge {task.version}, this site {__version__}")
+    return task
 
 
 def check_work(sites: Sequence[Site], task: Work) -> None:
@@ -36,3 +66,40 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
             raise PolicyError(
                 f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"
             )
+
+
+def check_change(
+    sites: Sequence[Site], came: Mapping[str, NDArray[np.float32]], leaves: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Check how far the weights that are about to leave moved from those that came, by the L2 norm.
+
+    Parameters
+    ----------
+    came, leaves
+        The same parts of the model, packed.
+
+    Raises
+    ------
+    TooFarError
+        Further than a site's ``policy.max_change``.
+    """
+    limits = [site.policy.max_change for site in sites if site.policy.max_change is not None]
+    if not limits:
+        return
+    for name, values in leaves.items():
+        moved = float(np.linalg.norm(values.astype(np.float64) - came[name].astype(np.float64)))
+        if not moved <= min(limits):
+            raise TooFarError(f"{sites[0].path}: policy.max_change is {min(limits):g}; {name} moved by {moved:.3g}")
+
+
+def let_out(sites: Sequence[Site], figures: Mapping[str, float]) -> tuple[dict[str, float], set[str]]:
+    """Give the figures whose metrics every site's policy lets out, and the names of the metrics that it keeps back."""
+    allowed = set.intersection(*(set(site.policy.metrics) for site in sites))
+    kept_back = {name for name in figures if _metric(name) in METRICS and _metric(name) not in allowed}
+    out = {name: value for name, value in figures.items() if name not in kept_back}
+    return out, {_metric(name) for name in kept_back}
+
+
+def _metric(figure: str) -> str:
+    """Give the metric of a figure such as ``came.validation.auroc`` or ``test.brier.low``."""
+    return [part for part in figure.split(".") if part not in ("low", "high")][-1]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from client.audit.commands import approve, audit
+from client.home.commands import check, init, join, status, up
 from client.hospitals.commands import demo
 
-app = typer.Typer(add_completion=False, help="What a hospital does.")
-app.command()(demo)
-
-
-@app.callback()
-def site() -> None:
-    """Keep `demo` a command of a group, also while it is the only one."""
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a hospital does.")
+for command in (init, join, approve, check, up, status, demo):
+    app.command()(command)
+app.add_typer(audit, name="audit")

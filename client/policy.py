@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from common.config import Name
+from common.figures import METRICS
 from common.strategies import ROLES
 from common.toml import Declared
 
@@ -24,21 +27,53 @@ class Policy(Declared):
         Most rounds of one run.
     max_epochs : int
         Most epochs of one task.
+    max_tasks : int
+        Most different tasks of one run; each one's answer says a little more of the patients. Deployed only.
     min_cell : int
         Fewest patients behind a number that may leave the site.
+    metrics : tuple of str
+        Metrics that may leave the site, of `common.figures.METRICS`.
+    max_change : float or None
+        Largest L2 norm of the change of the weights that may leave the site; None for no limit.
+    approval : bool
+        Whether only tasks of a federation that a data steward approved (`client.approvals`) are done. Deployed only.
+    federations : tuple of str or None
+        Names of federations that may be approved; None for any.
     """
 
     strategies: tuple[str, ...] = Field(default=tuple(ROLES), min_length=1)
     max_rounds: Limit = 100
     max_epochs: Limit = 1000
+    max_tasks: Limit = 5000
     min_cell: Limit = 11
+    metrics: tuple[str, ...] = METRICS
+    max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    approval: bool = False
+    federations: tuple[Name, ...] | None = None
 
     @field_validator("strategies")
     @classmethod
-    def _known(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in strategies if name not in ROLES]
-        if unknown:
-            raise ValueError(f"{unknown[0]!r} is not a transfer strategy; expected some of {', '.join(ROLES)}")
-        if len(set(strategies)) < len(strategies):
-            raise ValueError("names a strategy twice; name each once")
-        return strategies
+    def _known_strategies(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
+        return _some_of(strategies, tuple(ROLES), "a transfer strategy")
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        return _some_of(metrics, METRICS, "a metric")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Policy:
+        if self.federations is not None and not self.approval:
+            raise ValueError(
+                "federations needs approval = true: only a file that was approved says which federation a task is of"
+            )
+        return self
+
+
+def _some_of(names: Sequence[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not {what}; expected some of {', '.join(known)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"names a {what.split()[-1]} twice; name each once")
+    return tuple(names)

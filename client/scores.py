@@ -3,28 +3,75 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from client.refusals import DivergedError
 from client.training import Encounters, probabilities
-from common.errors import SitebridgeError
+from common.figures import METRICS
 from common.metrics import Floats, Integers, score, youden_threshold
 from common.model import ConceptCNN
+from common.seeds import derive
+from common.tasks import Work
 
+_HITS = ("sensitivity", "specificity")  # need a threshold
 _GRID = 3  # decimals of a threshold: an exact one would single patients out
 
 
-class DivergedError(SitebridgeError):
-    """A model's numbers are not finite."""
+@dataclass
+class Scored:
+    """Figures that may leave, and what may not.
+
+    Attributes
+    ----------
+    figures : dict of str to float
+    suppressed : set of str
+        Metrics that were asked for, and tell of fewer patients than min-cell.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    suppressed: set[str] = field(default_factory=set)
+
+
+def score_splits(
+    model: ConceptCNN, task: Work, splits: Mapping[str, Encounters], site: str, min_cell: int, prefix: str = ""
+) -> Scored:
+    """Score a model on the splits that a task names, and choose a threshold where it asks for one."""
+    scored = Scored()
+    threshold = task.threshold
+    if task.choose_threshold and enough(splits["validation"], min_cell):
+        threshold = threshold_of(model, splits["validation"])
+        scored.figures["threshold"] = threshold
+    asked = set(METRICS) if threshold is not None or task.choose_threshold else set(METRICS).difference(_HITS)
+    for split in task.score:
+        if not enough(splits[split], min_cell):
+            scored.suppressed |= asked
+            continue
+        seed = derive(task.seed, "bootstrap", site, split)
+        replicates = task.intervals if split == "test" else 0  # validation is for choosing, not for reporting
+        own = figures_of(model, splits[split], threshold, replicates, seed, min_cell)
+        scored.figures |= {f"{prefix}{split}.{name}": value for name, value in own.figures.items()}
+        scored.suppressed |= own.suppressed
+    if task.score and threshold is None:  # one that was asked for, and could not be chosen
+        scored.suppressed |= asked.intersection(_HITS)
+    return scored
+
+
+def enough(encounters: Encounters, min_cell: int) -> bool:
+    """Whether each class has enough patients for a number about it to leave."""
+    positive = int((encounters.labels == 1).sum())
+    return min(positive, len(encounters) - positive) >= min_cell
 
 
 def figures_of(
     model: ConceptCNN, encounters: Encounters, threshold: float | None, replicates: int, seed: int, min_cell: int
-) -> dict[str, float]:
+) -> Scored:
     """Score a model: each metric, and with replicates its interval as ``.low`` and ``.high``.
 
-    A figure that does not exist for these encounters (a slope of separable data) is left out, and so is a sensitivity
-    or specificity behind which 1 to `min_cell` - 1 patients were called wrongly, or rightly.
+    A figure that does not exist for these encounters (a slope of separable data) is left out. So is a sensitivity
+    or specificity behind which 1 to `min_cell` - 1 patients were called wrongly, or rightly; it is suppressed.
 
     Raises
     ------
@@ -36,12 +83,13 @@ def figures_of(
         raise DivergedError("the model's probabilities are not finite")
     at = None if threshold is None else round(threshold, _GRID)
     estimates = score(labels, scored, at, replicates, seed)
-    for name in _small(labels, scored, at, min_cell):
+    suppressed = _small(labels, scored, at, min_cell)
+    for name in suppressed:
         del estimates[name]
     figures = {"n": float(len(encounters)), "positive": float(labels.sum())}
     for name, estimate in estimates.items():
         figures |= {name: estimate.value, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+    return Scored({name: value for name, value in figures.items() if math.isfinite(value)}, set(suppressed))
 
 
 def threshold_of(model: ConceptCNN, validation: Encounters) -> float:
@@ -54,7 +102,7 @@ def _small(labels: Integers, scored: Floats, threshold: float | None, min_cell: 
     if threshold is None:
         return []
     names = []
-    for name, label in (("sensitivity", 1), ("specificity", 0)):
+    for name, label in zip(_HITS, (1, 0), strict=True):
         called = scored[labels == label] >= threshold
         right = int((called == bool(label)).sum())
         if 0 < right < min_cell or 0 < len(called) - right < min_cell:

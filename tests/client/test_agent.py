@@ -14,7 +14,8 @@ from client.agent import Agent
 from client.site_file import load_site
 from common import __version__
 from common.config import Training
-from common.model import ModelShape, initial_weights
+from common.model import initial_weights
+from common.shape import ModelShape
 from common.strategies import EVERYTHING
 from common.tasks import FAILURES, Answer, Arrays, Embedding, Greet, Request, Work
 from common.wire import pack
@@ -197,12 +198,12 @@ def test_a_sensitivity_behind_which_few_were_called_stays_home(agent: Agent) -> 
     for missed in (5, 10, 11):
         at = float((positives[missed - 1] + positives[missed]) / 2)
         rounded = int((positives < round(at, 3)).sum())
-        found = figures_of(model, test, at, 0, 0, min_cell=11)
+        found = figures_of(model, test, at, 0, 0, min_cell=11).figures
         assert ("sensitivity" in found) == (rounded == 0 or rounded >= 11)
     for caught in (5, 10, 40):
         at = float((positives[-caught] + positives[-caught - 1]) / 2)
         counted = int((positives >= round(at, 3)).sum())
-        found = figures_of(model, test, at, 0, 0, min_cell=11)
+        found = figures_of(model, test, at, 0, 0, min_cell=11).figures
         assert ("sensitivity" in found) == (counted == 0 or counted >= 11)
 
 

@@ -1,0 +1,97 @@
+"""What a federation asks of one site: its tasks, how they train, and all of it in plain words."""
+
+from __future__ import annotations
+
+from client.policy import Policy
+from common.config import Direction, Federation, Training
+from common.errors import ConfigError
+from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
+
+_WORDS = {CNN: "CNN", LINEAR: "linear head"}
+
+
+def tasks_of(federation: Federation, site: str) -> tuple[str, ...]:
+    """Give the tasks that a federation sends to a site, of `common.strategies.ROLES`."""
+    source = any(site in direction.sources for direction in federation.directions)
+    target = any(site in direction.targets for direction in federation.directions)
+    asked = [SOURCE] if source else []
+    asked += [name for name in federation.strategies if name == LOCAL or (target and name in STRATEGIES)]
+    if source and "direct" not in asked:
+        asked.append("direct")  # sources score the model that they learnt
+    return tuple(asked)
+
+
+def training_of(federation: Federation, strategy: str) -> Training | None:
+    """Give the section by which a task of this strategy trains."""
+    if strategy in (SOURCE, LOCAL):
+        return federation.training
+    return federation.tuning if strategy in STRATEGIES and STRATEGIES[strategy].tuned else None
+
+
+def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
+    """Say in plain words what a federation will ask of a site, one line each.
+
+    Raises
+    ------
+    ConfigError
+        The federation does not name the site.
+    """
+    if site not in federation.sites:
+        raise ConfigError(
+            f"federation {federation.name!r} does not name site {site!r}; it names {', '.join(federation.sites)}"
+        )
+    asked = tasks_of(federation, site)
+    lines = [f"Federation {federation.name!r} asks of {site}:"]
+    lines += [f"  {name}: {_meaning(federation, site, name)}" for name in asked]
+    lines += [
+        f"  {len(federation.seeds)} times, with seeds {', '.join(map(str, federation.seeds))}",
+        f"  with embeddings {', '.join(federation.embeddings)} ({federation.normalisation}); unknown values: "
+        f"{federation.unknown}",
+        f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}",
+    ]
+    return lines + _refusals(federation, asked, policy)
+
+
+def _meaning(federation: Federation, site: str, name: str) -> str:
+    training = training_of(federation, name)
+    if name == SOURCE:
+        others = sorted({other for direction in federation.directions for other in _with(direction, site)})
+        to = f"; what is learnt goes to {', '.join(others)}" if others else ""
+        return f"train with your patients and send the weights of CNN and linear head, {_extent(training)}{to}"
+    if name == LOCAL:
+        return f"train alone and send scores, {_extent(training)}"
+    if name == "direct":
+        return "score a model as it comes and send scores"
+    returned = " and ".join(_WORDS[part] for part in STRATEGIES[name].returned)
+    return f"tune a model with your patients and send the weights of the {returned}, and scores, {_extent(training)}"
+
+
+def _with(direction: Direction, site: str) -> set[str]:
+    """Give the other sites that see what a site's training contributes to, where it is a source."""
+    return {*direction.sources, *direction.targets} - {site} if site in direction.sources else set()
+
+
+def _extent(training: Training | None) -> str:
+    if training is None:
+        return ""
+    batches = "one pass" if training.batches == "all" else f"{training.batches} batches"
+    rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
+    return f"in {rounds} of {training.epochs} epochs of {batches} of {training.batch_size} encounters"
+
+
+def _refusals(federation: Federation, asked: tuple[str, ...], policy: Policy) -> list[str]:
+    """Say what the site's own policy will refuse all the same."""
+    lines = []
+    if policy.federations is not None and federation.name not in policy.federations:
+        lines.append(f"policy.federations does not name {federation.name!r}: every task will be refused")
+    for name in asked:
+        training = training_of(federation, name)
+        if name not in policy.strategies:
+            lines.append(f"policy.strategies does not allow {name!r}: it will be refused")
+        elif training is not None and (
+            training.rounds > policy.max_rounds
+            or training.epochs > policy.max_epochs
+            or training.batch_size < policy.min_cell
+        ):
+            lines.append(f"{name}: its rounds, epochs or batches are outside your policy: it will be refused")
+    return [f"  ! your {line}" if line.startswith("policy") else f"  ! {line}" for line in lines]

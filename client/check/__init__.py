@@ -1,0 +1,1 @@
+"""`site check`: in plain words, what is ready and what is not, before anything is joined and whenever in doubt."""

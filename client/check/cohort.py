@@ -1,0 +1,70 @@
+"""What the check says of the cohort: rows, parts, prevalence, unknown values. The site sees its own small counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from client.check.findings import Said
+from client.cohorts.cohort import Cohort, Split, number_tokens, read_cohort
+from client.site_file import Site
+from common.concepts import UNKNOWN
+
+_SHOWN = 10
+_PARTS = ("train", "validation", "test")
+
+
+def look(site: Site) -> Iterator[Said]:
+    """Read the cohort and say how it is.
+
+    Raises
+    ------
+    CohortError
+        Names everything that does not fit the site file, by row number.
+    """
+    cohort = read_cohort(site, "keep")
+    whole = sum(len(getattr(cohort, part)) for part in _PARTS)
+    names = ", ".join(path.name for path in site.files)
+    yield "ok", f"{whole:,} encounters from {names}, {len(site.concepts)} concepts", {"encounters": whole}
+    for part in _PARTS:
+        yield _part(part, getattr(cohort, part), site.policy.min_cell)
+    yield from _unknown(site, cohort)
+
+
+def used_tokens(site: Site) -> set[str]:
+    """Give the names of the tokens that some encounter has."""
+    cohort = read_cohort(site, "keep")
+    seen = np.unique(np.concatenate([getattr(cohort, part).tokens.ravel() for part in _PARTS]))
+    return {cohort.vocabulary[number - 1].name for number in seen if number > 0}
+
+
+def _part(name: str, split: Split, min_cell: int) -> Said:
+    positive = int((split.labels == 1).sum())
+    negative = len(split) - positive
+    details: dict[str, Any] = {"split": name, "encounters": len(split), "positive": positive}
+    text = f"{name}: {len(split):,} encounters, {positive:,} positive ({positive / len(split):.1%})"
+    few = min(positive, negative)
+    if few < min_cell:
+        rest = "positive" if positive == few else "negative"
+        return "warn", f"{text}; only {few} {rest}, below min-cell {min_cell}: nothing of this part leaves", details
+    return "ok", text, details
+
+
+def _unknown(site: Site, cohort: Cohort) -> Iterator[Said]:
+    """Say how often each concept is unknown."""
+    _, numbers = number_tokens(site.sources, "keep")
+    tokens = np.concatenate([getattr(cohort, part).tokens for part in _PARTS])  # (N, L)
+    rates = {
+        source.concept.code: float((tokens[:, place] == own[UNKNOWN]).mean())
+        for place, (source, own) in enumerate(zip(site.sources, numbers, strict=True))
+    }
+    highest = sorted(rates.items(), key=lambda item: -item[1])[:_SHOWN]
+    listed = ", ".join(f"{code} {rate:.0%}" for code, rate in highest)
+    text = f"unknown: {np.median(list(rates.values())):.0%} of the encounters at the median concept; highest: {listed}"
+    yield "ok", text, {"unknown": rates}
+    always = [code for code, rate in rates.items() if rate == 1.0]
+    if always:
+        more = f" and {len(always) - _SHOWN} more" if len(always) > _SHOWN else ""
+        yield "warn", f"unknown at every encounter: {', '.join(always[:_SHOWN])}{more}; are columns and spelling right?"

@@ -1,0 +1,55 @@
+"""All of the check, in its order; nothing that fails keeps the rest from being said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from client.check import cohort, connection, keys, policy, tables
+from client.check.findings import Finding, Said, run
+from client.home.join import Welcome, read_welcome
+from client.home.layout import Home
+from client.policy import Policy
+from client.site_file import Site, load_site
+from common.errors import ConfigError, SitebridgeError
+
+
+def check(home: Home) -> Iterator[Finding]:
+    """Look at everything that a site needs, before it joins and whenever something is in doubt."""
+    site = cache(lambda: load_site(home.site_file))
+    sections = [
+        ("cohort", lambda: cohort.look(site())),
+        ("tables", _if(site, tables.look)),
+        ("policy", _if(site, lambda found: policy.look(found.policy))),
+        ("keys", lambda: keys.look(home, _welcome(home))),
+        ("approvals", lambda: policy.look_at_approvals(home, _policy(site))),
+        ("connection", lambda: connection.look(home, read_welcome(home))),
+    ]
+    yield from run(sections)
+
+
+def _if(site: Callable[[], Site], look: Callable[[Site], Iterable[Said]]) -> Callable[[], Iterable[Said]]:
+    """Look at a part of the site file; what is wrong with the file itself is said once, with the cohort."""
+
+    def section() -> Iterable[Said]:
+        try:
+            found = site()
+        except SitebridgeError:
+            return [("fail", "not looked at: the site file cannot be used, see above")]
+        return look(found)
+
+    return section
+
+
+def _policy(site: Callable[[], Site]) -> Policy:
+    try:
+        return site().policy
+    except SitebridgeError:
+        return Policy(approval=True)
+
+
+def _welcome(home: Home) -> Welcome | None:
+    try:
+        return read_welcome(home)
+    except ConfigError:  # said with the connection
+        return None

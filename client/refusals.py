@@ -1,0 +1,44 @@
+"""Why a site does not do a task, and the code from a fixed list by which a coordinator hears of it."""
+
+from __future__ import annotations
+
+from common.errors import CohortError, ConfigError, PolicyError, SitebridgeError, TableError, WireError
+
+
+class NotApprovedError(PolicyError):
+    """The task is not one of a federation that a data steward of this site approved."""
+
+
+class OldRunError(PolicyError):
+    """The message belongs to a run, or to a start of one, that another has replaced."""
+
+
+class TooFarError(PolicyError):
+    """The weights moved further than the site's policy lets out."""
+
+
+class TooFewError(SitebridgeError):
+    """A number would be computed on fewer patients than the site's min-cell."""
+
+
+class DivergedError(SitebridgeError):
+    """A model's numbers are not finite."""
+
+
+_CODES: list[tuple[type[SitebridgeError], str]] = [
+    (NotApprovedError, "not-approved"),
+    (OldRunError, "old-run"),
+    (TooFarError, "too-far"),
+    (PolicyError, "refused"),
+    (WireError, "bad-task"),
+    (ConfigError, "bad-site-file"),
+    (CohortError, "bad-cohort"),
+    (TableError, "bad-table"),
+    (TooFewError, "too-few"),
+    (DivergedError, "diverged"),
+]
+
+
+def code_of(error: Exception) -> str:
+    """Give the key of `common.tasks.FAILURES` that stands for an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "failed")

@@ -1,0 +1,155 @@
+"""A one-page data-flow sheet for an ethics board, from the site's own policy and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+from client.policy import Policy
+from client.site_file import Site
+from common.config import ONE_HOT
+from common.errors import SitebridgeError
+from common.shape import ModelShape
+from common.strategies import ROLES, TransferStrategy
+
+_FLOAT = 4  # bytes
+
+
+def render(site: Site) -> str:
+    """Give the sheet in Markdown.
+
+    What it says of numbers and bytes holds for each embedding table that the site names, at the default model size; a
+    federation that was approved may set another number of filters.
+    """
+    parts = [_title(site), _held(site), _computed(), _leaving(site), _never(), _suppressed(site.policy), _kept(site)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(site: Site) -> str:
+    return (
+        f"# Data flow at {site.name}\n\n"
+        "What Sitebridge holds, computes and sends at this site, generated from its own site file. The site file is "
+        "read at the site only, and outranks whatever a coordinator asks."
+    )
+
+
+def _held(site: Site) -> str:
+    files = ", ".join(file.name for file in site.files)
+    tables = ", ".join(sorted(site.tables)) or "none"
+    return (
+        "## What is held here\n\n"
+        f"- Encounters of patients: {files}. They are read by the agent, a process without a network.\n"
+        f"- {len(site.concepts)} clinical concepts per encounter, and one label.\n"
+        f"- Frozen embedding tables, which hold no patient: {tables}."
+    )
+
+
+def _computed() -> str:
+    return (
+        "## What is computed\n\n"
+        "A classifier of one convolution of width 1 and one linear layer, trained on the encounters here; its scores "
+        "on validation and test encounters here (discrimination, calibration, and a threshold)."
+    )
+
+
+def _leaving(site: Site) -> str:
+    policy, shape = site.policy, ModelShape()
+    lines = [
+        "## What leaves, and when",
+        "",
+        f"At {shape.filters} filters; numbers are single-precision, of {_FLOAT} bytes each.",
+        "",
+        "| task | weights that leave | numbers (bytes) for each answer |",
+        "|---|---|---|",
+        *(_row(name, ROLES[name], site, shape) for name in ROLES if name in policy.strategies),
+        "",
+        "With an answer, beside weights: how many encounters were trained on; for validation and test encounters how "
+        f"many there are and how many of them are positive, and {', '.join(policy.metrics) or 'no metric'} (on test "
+        "encounters with intervals); a threshold, to three decimals.",
+        "",
+        "When a run begins: the version of the software, a fingerprint of the embedding table, and the "
+        f"{len(site.vocabulary)} names of concepts and values that the site file declares. None depends on a patient.",
+    ]
+    refused = [name for name in ROLES if name not in policy.strategies]
+    if refused:
+        lines += ["", f"Refused by this site's policy: {', '.join(refused)}."]
+    return "\n".join([*lines, "", *_limits(policy)])
+
+
+def _row(name: str, strategy: TransferStrategy, site: Site, shape: ModelShape) -> str:
+    if not strategy.returned:
+        return f"| `{name}`: {strategy.meaning} | none | 0 |"
+    sizes = dict(_sizes(site, strategy.returned, shape))
+    listed = "; ".join(f"{table}: {size:,} ({_FLOAT * size:,})" for table, size in sizes.items())
+    return f"| `{name}`: {strategy.meaning} | {' and '.join(strategy.returned)} | {listed} |"
+
+
+def _sizes(site: Site, parts: tuple[str, ...], shape: ModelShape) -> Iterator[tuple[str, int | str]]:
+    from common.wire import allowed  # imports torch
+
+    dimensions = {name: _dimension(path) for name, path in sorted(site.tables.items())}
+    dimensions[ONE_HOT] = len(site.vocabulary)
+    for name, dimension in dimensions.items():
+        if dimension is not None:
+            yield name, sum(prod(each) for each in allowed(parts, dimension, shape).values())
+
+
+def _dimension(path: Path) -> int | None:
+    """Give a table's number of columns, or None where it cannot be read yet."""
+    from common.embeddings import load_table
+
+    try:
+        return len(load_table(path).centre)
+    except SitebridgeError:
+        return None
+
+
+def _limits(policy: Policy) -> Iterator[str]:
+    yield "Limits of this site's policy:"
+    yield ""
+    if policy.approval:
+        names = "" if policy.federations is None else f", of these names: {', '.join(policy.federations)}"
+        yield f"- Only federations that a data steward of this site has read and approved{names}."
+    else:
+        yield "- **Federations need no approval here** (`policy.approval` is off)."
+    most = f"{policy.max_rounds} rounds and {policy.max_epochs} epochs in a task; {policy.max_tasks:,} tasks in a run"
+    yield f"- At most {most}."
+    if policy.max_change is None:
+        yield "- No limit to how far weights may move (`policy.max_change` is not set)."
+    else:
+        yield f"- Weights that moved further than {policy.max_change:g} (L2 norm) are not sent."
+
+
+def _never() -> str:
+    return (
+        "## What never leaves\n\n"
+        "No row, cell, identifier, date or file name of the encounters; no prediction for a patient; no vector of the "
+        "embedding table; no text of an error: a coordinator hears one of a fixed list of codes. Only arrays of "
+        "numbers of known names, sizes and type can pass; no program that a coordinator sends reaches the data.\n\n"
+        "Weights and scores are computed from patients, and so say something of them as a group. They are not proven "
+        "to hide whether one patient took part."
+    )
+
+
+def _suppressed(policy: Policy) -> str:
+    return (
+        "## Small numbers\n\n"
+        f"Nothing is trained or scored on a split with fewer than {policy.min_cell} patients of a class; no training "
+        f"step is taken on fewer than {policy.min_cell}; a sensitivity or specificity behind which 1 to "
+        f"{policy.min_cell - 1} patients were called rightly or wrongly is left out. The coordinator is told the name "
+        "of what was held back."
+    )
+
+
+def _kept(site: Site) -> str:
+    return (
+        "## What is kept\n\n"
+        "- An audit log at this site: a line for every message in and out (time, run, task, names, shapes, sizes and "
+        "digests; no values), chained and sealed. It is never shortened or removed by the software. `sitebridge site "
+        "audit verify` checks it, `sitebridge site audit show` adds it up.\n"
+        "- The site's own log of errors, the last 12 MB. After an unforeseen error it may quote a cell: it stays here, "
+        "and is to be guarded as the data are.\n"
+        "- The agent keeps encounters in memory only, and keeps none on disk.\n"
+        f"- The coordinator keeps what left {site.name}: weights and scores."
+    )

@@ -1,0 +1,153 @@
+"""A data steward's approval: what it shows, and that nothing but what it shows is done."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.approvals import FOLDER, approve, check_approved, review
+from client.asked import tasks_of
+from client.policy import Policy
+from client.refusals import NotApprovedError
+from common import __version__
+from common.config import Federation, digest, load_federation
+from common.errors import ConfigError
+from common.tasks import Embedding, Greet, Request, Work
+
+Site = Any
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+
+
+@pytest.fixture
+def federation(write: Callable[..., Path]) -> Federation:
+    return load_federation(write(directions=[{"sources": ["allegheny"], "targets": ["salt-lake"]}]))
+
+
+@pytest.fixture
+def approved(site: Site, federation: Federation, tmp_path: Path) -> Path:
+    approve(site.folder, tmp_path / "federation.toml", "A. Steward")
+    return Path(site.agent)
+
+
+def work(federation: Federation, strategy: str = "source", **changes: Any) -> Work:
+    training = {"direct": None, "linear": federation.tuning, "full": federation.tuning}
+    fields = {
+        "version": __version__,
+        "run": "r",
+        "session": 1,
+        "federation": digest(federation),
+        "strategy": strategy,
+        "embedding": MINILM,
+        "model": federation.model,
+        "training": training.get(strategy, federation.training),
+        "seed": 7,
+        "intervals": 100,
+    }
+    return Work.model_validate(fields | changes)
+
+
+def check(agent: Path, task: Work | Greet, site: str = "allegheny", policy: Policy | None = None) -> None:
+    check_approved(agent, site, policy or Policy(approval=True), task, Request(task.model_dump_json()))
+
+
+def test_an_approval_says_who_when_and_what(approved: Path, federation: Federation) -> None:
+    (file,) = (approved / FOLDER).iterdir()
+    content = tomllib.loads(file.read_text())
+    assert (file.stem, content["digest"], content["name"]) == (digest(federation), digest(federation), "small")
+    assert content["by"] == "A. Steward"
+    assert content["at"].tzinfo is not None
+    assert content["federation"]["tuning"]["learning_rate"] == 0.01  # every preset key is spelt out
+    assert ".toml" not in str(content["federation"]["sites"])
+
+
+def test_it_shows_what_will_be_asked_and_what_the_policy_refuses(site: Site, federation: Federation) -> None:
+    site.policy('strategies = ["direct", "local"]')
+    words = "\n".join(review(site.folder, site.folder.parent / "federation.toml")[1])
+    for said in ("send the weights of CNN", "goes to salt-lake", "2 rounds of 1 epochs", "seeds 7", "minilm"):
+        assert said in words
+    assert "linear:" not in words  # allegheny is no target
+    assert "policy.strategies does not allow 'source'" in words
+
+
+@pytest.mark.parametrize("strategy", ["source", "local", "direct"])
+def test_what_was_approved_is_done(approved: Path, federation: Federation, strategy: str) -> None:
+    check(approved, work(federation, strategy))
+    check(approved, Greet(version=__version__, embedding=MINILM, federation=digest(federation)))
+
+
+@pytest.mark.parametrize("strategy", ["linear", "full", "everything"])
+def test_a_site_has_its_roles_and_no_others(approved: Path, federation: Federation, strategy: str) -> None:
+    with pytest.raises(NotApprovedError, match="strategy"):
+        check(approved, work(federation, strategy))
+    assert tasks_of(federation, "salt-lake") == ("local", "direct", "linear", "full")
+
+
+CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
+    ("seed", lambda task: {"seed": 8}),
+    ("round", lambda task: {"round": 3}),
+    ("round", lambda task: {"round": 0}),
+    ("intervals", lambda task: {"intervals": 1000}),
+    ("model", lambda task: {"model": task.model.model_copy(update={"filters": 101})}),
+    ("training", lambda task: {"training": task.training and task.training.model_copy(update={"epochs": 2})}),
+    ("training", lambda task: {"training": task.training and task.training.model_copy(update={"learning_rate": 1.0})}),
+    ("training", lambda task: {"training": None}),
+    ("embedding", lambda task: {"embedding": MINILM.model_copy(update={"name": "one-hot"})}),
+    ("normalisation", lambda task: {"embedding": MINILM.model_copy(update={"normalisation": "raw"})}),
+    ("unknown", lambda task: {"embedding": MINILM.model_copy(update={"unknown": "keep"})}),
+    ("vocabulary", lambda task: {"embedding": MINILM.model_copy(update={"vocabulary": ("a", "b")})}),
+]
+
+
+@pytest.mark.parametrize(("says", "change"), CHANGES)
+def test_a_task_that_asks_for_something_else_is_found_by_what_it_asks(
+    approved: Path, federation: Federation, says: str, change: Callable[[Work], dict[str, Any]]
+) -> None:
+    """Its digest is that of the approved federation; what it asks is not."""
+    task = work(federation)
+    with pytest.raises(NotApprovedError, match=f"other values: {says}$"):
+        check(approved, task.model_copy(update=change(task)))
+
+
+def test_a_pull_that_was_not_approved_is_refused(approved: Path, federation: Federation) -> None:
+    task = work(federation)
+    with pytest.raises(NotApprovedError, match="proximal_mu"):
+        check_approved(approved, "allegheny", Policy(), task, replace(Request(task.model_dump_json()), proximal_mu=1.0))
+
+
+def test_another_federation_another_site_or_another_name_is_not_approved(
+    approved: Path, federation: Federation
+) -> None:
+    task = work(federation)
+    for unknown in ("", "0" * 64, f"../approvals/{digest(federation)}", digest(federation)[:-1]):
+        with pytest.raises(NotApprovedError, match="is not approved"):
+            check(approved, task.model_copy(update={"federation": unknown}))
+    with pytest.raises(NotApprovedError, match="does not name site"):
+        check(approved, task, site="elsewhere")
+    with pytest.raises(NotApprovedError, match=r"policy\.federations"):
+        check(approved, task, policy=Policy(approval=True, federations=("other",)))
+    check(approved, task, policy=Policy(approval=True, federations=("small",)))
+
+
+def test_an_approval_that_was_edited_is_none(approved: Path, federation: Federation) -> None:
+    (file,) = (approved / FOLDER).iterdir()
+    for old, new in (("epochs = 1", "epochs = 9"), ("[federation.model]", "[federation.modell]")):
+        whole = file.read_text()
+        file.write_text(whole.replace(old, new))
+        with pytest.raises(NotApprovedError):
+            check(approved, work(federation))
+        file.write_text(whole)
+    check(approved, work(federation))
+
+
+def test_someone_must_approve_and_the_site_must_be_asked(site: Site, write: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="--by"):
+        approve(site.folder, write(), " ")
+    others = write(sites={"b": {}, "c": {}}, directions=[{"sources": ["b"], "targets": ["c"]}])
+    with pytest.raises(ConfigError, match="does not name site 'allegheny'"):
+        approve(site.folder, others, "A. Steward")
+    assert not (site.agent / FOLDER).exists()
