@@ -42,6 +42,7 @@ def test_an_honest_array_is_read() -> None:
         (announced("__import__('os').getcwd()"), "an array of another kind"),
         (Array(dtype="float32", shape=(2,), stype="pickle", data=b"\x80\x04N."), "an array of another kind"),
         (Array(dtype="float32", shape=(2,), stype="numpy.ndarray", data=b""), "an array of another kind"),
+        (Array(dtype="float32", shape=(2,), stype="other", data=announced("(2,)").data), "an array of another kind"),
     ],
 )
 def test_an_array_that_lies_is_refused_before_memory_is_taken(array: Array, words: str) -> None:
