@@ -17,6 +17,7 @@ QUIET = {
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PASSED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES)
+_POLL = "FLWR_SUPEREXEC_TASK_POLL_INTERVAL"  # seconds; the one interval of Flower's that its users can set
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -29,7 +30,8 @@ def minimal_environment(more: Mapping[str, str] | None = None) -> dict[str, str]
     kept = {name: value for name, value in os.environ.items() if name in names}
     for name in ("no_proxy", "NO_PROXY"):  # Flower's parts talk to each other on loopback, never through a proxy
         kept[name] = ",".join(filter(None, (kept.get(name), _LOOPBACK)))
-    return kept | QUIET | {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1", "PATH": _path()} | dict(more or {})
+    poll = {_POLL: os.environ.get(_POLL, "0.1")}
+    return kept | QUIET | poll | {"PATH": _path()} | dict(more or {})
 
 
 def _path() -> str:

@@ -18,8 +18,8 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> Non
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), mode)  # not by its name, which somebody else may own by now
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

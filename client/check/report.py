@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 from client.check import cohort, connection, keys, policy, tables
-from client.check.findings import Finding, Said, run
+from client.check.findings import Finding, Said, Section, run
 from client.home.join import Welcome, read_welcome
 from client.home.layout import Home
 from client.policy import Policy
@@ -18,14 +19,21 @@ def check(home: Home) -> Iterator[Finding]:
     """Look at everything that a site needs, before it joins and whenever something is in doubt."""
     site = cache(lambda: load_site(home.site_file))
     sections = [
-        ("cohort", lambda: cohort.look(site())),
-        ("tables", _if(site, tables.look)),
-        ("policy", _if(site, lambda found: policy.look(found.policy))),
-        ("keys", lambda: keys.look(home, _welcome(home))),
-        ("approvals", lambda: policy.look_at_approvals(home, _policy(site))),
-        ("connection", lambda: connection.look(home, read_welcome(home))),
+        ("cohort", _in(home.agent, lambda: cohort.look(site()))),
+        ("tables", _in(home.agent, _if(site, tables.look))),
+        ("policy", _in(home.agent, _if(site, lambda found: policy.look(found.policy)))),
+        ("keys", _in(home.relay, lambda: keys.look(home, _welcome(home)))),
+        ("approvals", _in(home.agent, lambda: policy.look_at_approvals(home, _policy(site)))),
+        ("connection", _in(home.relay, lambda: connection.look(home, read_welcome(home)))),
     ]
     yield from run(sections)
+
+
+def _in(half: Path, look: Section) -> Section:
+    """Look at what belongs to one half, unless that half is in another container."""
+    if half.is_dir():
+        return look
+    return lambda: [("warn", f"not looked at: the {half.name} is not here; run this check in its container, too")]
 
 
 def _if(site: Callable[[], Site], look: Callable[[Site], Iterable[Said]]) -> Callable[[], Iterable[Said]]:

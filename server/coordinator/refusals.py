@@ -21,6 +21,7 @@ KINDS = {
     "unknown-certificate": "showed a certificate of another authority, or one that has ended",
     "forbidden-path": "asked for something that no site needs",
     "unauthenticated": "its key is not registered or was removed, or its clock is more than 5 s ahead or 5 min behind",
+    "turned-away": "its key is not registered or was removed; or it came back before its last connection was given up",
     "too-large": "sent more than max_message_mb",
     "too-many": "held too many connections at once",
     "malformed": "sent what is not Flower's protocol",
@@ -28,6 +29,7 @@ KINDS = {
 }
 
 _BY_STATUS = {"401": "unauthenticated", "404": "forbidden-path", "405": "forbidden-path", "413": "too-large"}
+_BY_SUPERLINK = {"401": "unauthenticated", "412": "turned-away"}
 _NOT_TLS = ("wrong version number", "http request", "unknown protocol", "packet length too long", "bad record type")
 _ERROR = re.compile(r"(\S+ \S+) \[\w+\] [^ ]+ (?:\*\d+ )?(.*?), client: ([0-9a-fA-F.:]+)")
 _TLS = re.compile(r"SSL_\w+\(\) failed \(SSL: ([^)]*)")
@@ -104,7 +106,7 @@ def _kind(status: str, said: dict[str, str]) -> str | None:
     if status == "499":  # the site went away while it was being answered
         return None
     if said["upstream"]:
-        return "unauthenticated" if status == "401" else "superlink-away" if status[0] == "5" else "malformed"
+        return _BY_SUPERLINK.get(status, "superlink-away" if status[0] == "5" else "malformed")
     if status == "503":
         return "too-many"
     if status != "400":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from collections import Counter
@@ -49,16 +50,20 @@ def speak(deployment: Deployment, said: bytes, context: ssl.SSLContext | None) -
 
 def statuses(answered: bytes) -> list[int]:
     """Give the status of every HTTP answer in some bytes."""
-    return [int(line.split()[1]) for line in answered.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answered)]
 
 
-def fleet(deployment: Deployment, key: Path) -> tuple[FleetHttpClient, bytes]:
+@contextmanager
+def fleet(deployment: Deployment, key: Path) -> Iterator[tuple[FleetHttpClient, bytes]]:
     """Give Flower's client for calls of sites, which signs with a key; and its public half."""
     private = read_node_key(key.read_bytes())
     signing = NodeAuthHttpInterceptor(private, private.public_key())
     address, ca = f"localhost:{deployment.port}", authority(deployment).read_bytes()
     client = FleetHttpClient.from_server_address(address, False, ca, [signing])
-    return client, public_key_to_bytes(private.public_key())
+    try:
+        yield client, public_key_to_bytes(private.public_key())
+    finally:
+        client.close()
 
 
 def refusals(deployment: Deployment) -> Counter[str]:

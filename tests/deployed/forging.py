@@ -160,7 +160,7 @@ class Forger:
             "a name that is a path": save({"../weights": weights}),
             "one number less": save({WEIGHTS: weights[1:]}),
             "one number more": save({WEIGHTS: np.append(weights, weights[:1])}),
-            "another shape": save({WEIGHTS: half.reshape(2, -1)}),
+            "another shape": save({WEIGHTS: weights[None, :]}),
             "another type": save({WEIGHTS: weights.astype(np.float64)}),
             "whole numbers": save({WEIGHTS: weights.astype(np.int32)}),
             "half precision": save({WEIGHTS: weights.astype(np.float16)}),

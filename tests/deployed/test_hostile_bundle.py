@@ -1,4 +1,4 @@
-"""A bundle with code, run by Flower in the relay as the relay's user: it gets no data, and its forged tasks only codes."""
+"""A bundle with code, run by Flower in the relay as the relay's user: it gets no data, and codes for forged tasks."""
 
 from __future__ import annotations
 
@@ -143,11 +143,12 @@ def test_a_hostile_bundle_gets_codes_and_no_data(site: Deployment) -> None:
     assert said == wanted
     decided = [line["decision"] for line in audit(site)[before:] if line["direction"] == "out"]
     assert decided == [forged.decision for forged in frames]
+    assert sum("announces" in line.get("why", "") for line in audit(site)[before:]) == 3  # judged before they came
     site.sitebridge("site", "audit", "verify", "--folder", home)
     found_nothing(site, loot)
     honest_run(site, approved(site, "afterwards"))
     shown = command_json(site, "site", "audit", "show", "--folder", home)
-    assert sum(row["refused"] for row in shown["totals"]) == len(frames) - 2
+    assert sum(row["refused"] for row in shown["totals"] if row["direction"] == "out") == len(frames) - 2
 
 
 def frames_session(frames: list[Forged]) -> int:

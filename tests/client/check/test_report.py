@@ -175,3 +175,14 @@ def main_ends(arguments: list[str], code: int) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert (ended.value.code or 0) == code
+
+
+@pytest.mark.parametrize(
+    ("gone", "looked_at"),
+    [("relay", {"cohort", "tables", "policy", "approvals"}), ("agent", {"keys", "connection"})],
+)
+def test_in_a_container_with_one_half_the_other_is_left_out(filled: Home, gone: str, looked_at: set[str]) -> None:
+    shutil.rmtree(filled.path / gone)
+    elsewhere = [finding for finding in check(filled) if f"the {gone} is not here" in finding.text]
+    assert {finding.level for finding in elsewhere} == {"warn"}
+    assert {finding.section for finding in check(filled)} - {finding.section for finding in elsewhere} == looked_at

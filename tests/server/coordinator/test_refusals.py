@@ -40,6 +40,7 @@ def tls(words: str) -> str | None:
 def test_answers_by_kind() -> None:
     assert kind() == "forbidden-path"
     assert kind(status="401", upstream="401") == "unauthenticated"
+    assert kind(status="412", upstream="412") == "turned-away"
     assert kind(status="413") == "too-large"
     assert kind(status="503") == "too-many"
     assert kind(status="502", upstream="502") == "superlink-away"
