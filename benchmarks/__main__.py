@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--runs N]`: every comparison, in one table."""
+"""`python -m benchmarks [--runs N]`: every comparison, in one table; `--deployed` and `--polls`: a deployed round."""
 
 from __future__ import annotations
 
@@ -12,12 +12,28 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.deployed import deployed, polls
+from benchmarks.deployed_tables import print_deployed, print_polls
 from benchmarks.epoch import epochs
 from benchmarks.federation import federations
 
+Runs = Annotated[int | None, typer.Option(min=1, help="Counted runs of each way; 5, deployed 3, of intervals 2.")]
+IsDeployed = Annotated[bool, typer.Option("--deployed", help="A deployed round beside Flower's usual form.")]
+Polls = Annotated[bool, typer.Option("--polls", help="What Flower's one public interval brings to a deployed round.")]
 
-def main(runs: Annotated[int, typer.Option(min=1, help="Counted runs of each way.")] = 5) -> None:
-    """Measure and print."""
+
+def main(runs: Runs = None, is_deployed: IsDeployed = False, intervals: Polls = False) -> None:
+    """Measure and print. Deployed: about ten minutes each, on loopback, with nginx."""
+    console = Console(width=140)
+    if is_deployed:
+        print_deployed(console, deployed(runs or 3))
+    if intervals:
+        print_polls(console, polls(runs or 2))
+    if not (is_deployed or intervals):
+        console.print(_compared(runs or 5))
+
+
+def _compared(runs: int) -> Table:
     machine = f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, one thread"
     table = Table(title=f"medians of {runs} runs in turn; {machine}", title_justify="left")
     for heading in ("what", "first", "second", "first / second", "spread"):
@@ -25,7 +41,7 @@ def main(runs: Annotated[int, typer.Option(min=1, help="Counted runs of each way
     with tempfile.TemporaryDirectory() as folder:
         for comparison in (epochs(runs), federations(Path(folder), runs)):
             table.add_row(*comparison.row())
-    Console(width=140).print(table)
+    return table
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Ledger:
         if task.session <= self._written.session:
             raise OldRunError(f"run {task.run!r}, session {task.session}: this site already serves {self._now()}")
         if task.session > time.time_ns() + _AHEAD:
-            raise WireError(f"session {task.session} begins more than a day from now, by this machine's clock")
+            raise WireError(f"session {task.session} begins more than ten minutes from now, by this machine's clock")
         tasks = dict(self._written.tasks)
         tasks[task.run] = tasks.pop(task.run, [])  # the latest last
         self._write(task.run, task.session, dict(list(tasks.items())[-_RUNS:]))
