@@ -58,10 +58,10 @@ def test_nothing_is_served_before_a_greeting(tmp_path: Path) -> None:
 
 def test_a_session_of_the_far_future_cannot_lock_the_others_out(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    hour = 3600 * 10**9
+    minute = 60 * 10**9
     with pytest.raises(WireError):
-        ledger.greet(greet("a", time.time_ns() + 48 * hour))
-    ledger.greet(greet("a", time.time_ns() + hour))  # a coordinator whose clock is an hour ahead
+        ledger.greet(greet("a", time.time_ns() + 60 * minute))
+    ledger.greet(greet("a", time.time_ns() + minute))  # a coordinator whose clock is a little ahead
 
 
 def test_different_tasks_are_counted_and_repeated_ones_are_not(tmp_path: Path) -> None:
