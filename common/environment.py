@@ -30,7 +30,7 @@ def minimal_environment(more: Mapping[str, str] | None = None) -> dict[str, str]
     kept = {name: value for name, value in os.environ.items() if name in names}
     for name in ("no_proxy", "NO_PROXY"):  # Flower's parts talk to each other on loopback, never through a proxy
         kept[name] = ",".join(filter(None, (kept.get(name), _LOOPBACK)))
-    poll = {_POLL: os.environ.get(_POLL, "0.1")}
+    poll = {_POLL: os.environ.get(_POLL, "0.25")}
     return kept | QUIET | poll | {"PATH": _path()} | dict(more or {})
 
 

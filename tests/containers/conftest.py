@@ -48,7 +48,7 @@ def demo(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     folder = tmp_path_factory.mktemp("demo")
     environment = os.environ | {
         "COMPOSE": _compose(images.engine),
-        "COMPOSE_PROJECT_NAME": "sitebridge-test",
+        "COMPOSE_PROJECT_NAME": f"sitebridge-test-{os.getpid()}",  # what another run left behind is not ours
         "SITEBRIDGE_DEMO": str(folder),
         "SITEBRIDGE_COORDINATOR_IMAGE": images.coordinator,
         "SITEBRIDGE_SITE_IMAGE": images.site,

@@ -13,7 +13,6 @@ from containers import CALL, Demo
 pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(3600)]
 
 SITE = "salt-lake"
-NAME = "sitebridge-test-alone"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 PROCESSES = """
 import glob, json
@@ -31,25 +30,26 @@ def alone(demo: Demo) -> Iterator[str]:
     """Put one container in the place of a hospital's two; its folder, keys and approval stay."""
     engine = demo.images.engine
     demo.compose("stop", "--timeout", "15", f"{SITE}-relay", f"{SITE}-agent")
-    data = demo.folder / "data" / f"{SITE}.csv"
+    project = demo.environment["COMPOSE_PROJECT_NAME"]
+    name, data = f"{project}-alone", demo.folder / "data" / f"{SITE}.csv"
     own = ["--user", "root", "--cap-add", "CHOWN", "--cap-add", "FOWNER", "--volume", f"{data}:/data", "--entrypoint"]
     demo.images.once(*own, "sh", demo.images.site, "-c", "chown agent /data && chmod 600 /data")
-    command = [engine, "run", "--detach", "--name", NAME, "--user", "root", "--read-only", "--tmpfs", "/tmp"]
+    command = [engine, "run", "--detach", "--name", name, "--user", "root", "--read-only", "--tmpfs", "/tmp"]
     command += ["--cap-drop", "ALL", *(f"--cap-add={capability}" for capability in CAPABILITIES)]
     command += [
         "--security-opt",
         "no-new-privileges",
         "--network",
-        f"{demo.environment['COMPOSE_PROJECT_NAME']}_{SITE}",
+        f"{project}_{SITE}",
     ]
     command += ["--volume", f"{demo.folder / SITE}:/site", "--volume", f"{data}:/data/{SITE}.csv:ro", demo.images.site]
     command += ["site", "up", "--relay-user", "relay", "--agent-user", "agent"]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=CALL)
-        yield NAME
+        yield name
     finally:
         for end in (["stop", "-t", "15"], ["rm", "--force"]):
-            subprocess.run([engine, *end, NAME], capture_output=True, timeout=CALL, check=False)
+            subprocess.run([engine, *end, name], capture_output=True, timeout=CALL, check=False)
         demo.compose("start", f"{SITE}-agent", f"{SITE}-relay")
 
 

@@ -1,0 +1,1 @@
+"""The usual form of a Flower app."""
