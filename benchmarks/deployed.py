@@ -93,7 +93,7 @@ class Poll:
     idle: list[float]
 
 
-def polls(turns: int, intervals: Sequence[float] = (0.01, 0.1, 0.5, 1.0), idle: float = 10.0) -> list[Poll]:
+def polls(turns: int, intervals: Sequence[float] = (0.1, 0.25, 1.0), idle: float = 10.0) -> list[Poll]:
     """Measure Flower's one public interval, in turn: at Sitebridge's sites, and the shortest in the usual form too."""
     found = [Poll(OURS, interval, [], []) for interval in intervals] + [Poll(TRAIN, 0.1, [], [])]
     with _coordinator() as loopback:

@@ -36,12 +36,7 @@ def alone(demo: Demo) -> Iterator[str]:
     demo.images.once(*own, "sh", demo.images.site, "-c", "chown agent /data && chmod 600 /data")
     command = [engine, "run", "--detach", "--name", name, "--user", "root", "--read-only", "--tmpfs", "/tmp"]
     command += ["--cap-drop", "ALL", *(f"--cap-add={capability}" for capability in CAPABILITIES)]
-    command += [
-        "--security-opt",
-        "no-new-privileges",
-        "--network",
-        f"{project}_{SITE}",
-    ]
+    command += ["--security-opt", "no-new-privileges", "--network", f"{project}_{SITE}"]
     command += ["--volume", f"{demo.folder / SITE}:/site", "--volume", f"{data}:/data/{SITE}.csv:ro", demo.images.site]
     command += ["site", "up", "--relay-user", "relay", "--agent-user", "agent"]
     try:
