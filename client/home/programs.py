@@ -29,7 +29,7 @@ def relay_programs(home: Home, welcome: Welcome) -> list[Program]:
     if welcome.mutual_tls:
         sidecar, address, trusted = _sidecar(home, own)
         programs.append(sidecar)
-    node = [str(bin_ / "flower-supernode"), "--superlink", address, "--root-certificates", str(trusted)]
+    node = [sys.executable, "-m", "client.home.supernode", "--superlink", address, "--root-certificates", str(trusted)]
     node += ["--auth-supernode-private-key", str(home.node_key), "--isolation", "process", *secret]
     node += ["--host", "127.0.0.1", "--port", runtime.rpartition(":")[2]]
     node += ["--node-config", f'agent-socket="{home.socket}"']
