@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from flwr.app import Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
@@ -33,13 +33,21 @@ class Carrier:
         self.grid = grid
         self.exchange = Exchange()
 
-    def nodes(self, wanted: Sequence[str], seconds: float) -> list[NodeInfo]:
-        """Wait until the wanted sites are connected, or the time is up; nodes without a name may be any site."""
-        deadline = time.monotonic() + seconds
+    def nodes(self, wanted: Sequence[str], seconds: float, tell: Callable[[str], None]) -> list[NodeInfo]:
+        """Wait until the wanted sites are connected, or the time is up; nodes without a name may be any site.
+
+        `tell` hears once who is waited for.
+        """
+        deadline, told = time.monotonic() + seconds, False
         while True:
             nodes = [node for node in self.grid.get_nodes() if not node.name or node.name in wanted]
             if len(nodes) >= len(wanted) or time.monotonic() > deadline:
                 return nodes
+            if not told:
+                there = {node.name for node in nodes}
+                missing = ", ".join(name for name in wanted if name not in there)
+                tell(f"not connected: {missing}; waiting for up to {seconds:.0f} seconds")
+                told = True
             time.sleep(_PAUSE)
 
     def carry(

@@ -31,6 +31,7 @@ def status(home: Home) -> dict[str, Any]:
         "site": welcome.name if welcome else own_name(home),
         "coordinator": welcome.address if welcome else None,
         "up": {half: bool(found) for half, found in halves.items()},
+        "here": {"relay": home.relay.is_dir(), "agent": home.agent.is_dir()},  # in containers, each sees its own half
         "connected": is_ready(home, "relay"),
         "processes": {name: _process(home, name, found) for half in halves.values() for name, found in half.items()},
         "agent": {key: state.get(key) for key in _OF_AGENT},
@@ -58,7 +59,9 @@ def lines(facts: dict[str, Any]) -> list[str]:
     """Say the same in words."""
     said = [f"site         {facts['site']}", f"coordinator  {_coordinator(facts)}"]
     said += [f"{name:<12} {_running(process)}" for name, process in facts["processes"].items()]
-    said += [f"{half:<12} not up; start it: sitebridge site up" for half, up in facts["up"].items() if not up]
+    said += [_down(half, facts["here"][half]) for half, up in facts["up"].items() if not up]
+    if not facts["here"]["agent"]:
+        return said
     said += _of_agent(facts["agent"])
     said.append(f"last message {facts['last_message'] or 'none yet'}")
     audit = facts["audit"]
@@ -71,6 +74,12 @@ def lines(facts: dict[str, Any]) -> list[str]:
     return said + [
         f"approval     {text}" for text in given or ["none; sitebridge site approve FEDERATION.toml --by WHO"]
     ]
+
+
+def _down(half: str, here: bool) -> str:
+    if not here:
+        return f"{half:<12} not seen from here; ask in its own container"
+    return f"{half:<12} not up; start it: sitebridge site up"
 
 
 def last_exit(code: int | None, name: str, home: Home) -> str:

@@ -172,7 +172,8 @@ def found_nothing(site: Deployment, loot: dict[str, Any]) -> None:
     taken = json.dumps(loot["environment"]) + json.dumps(loot["node_config"])
     taken += "".join(base64.b64decode(content).decode("latin-1") for content in loot["files"].values())
     taken += "".join(base64.b64decode(content).decode("latin-1") for content in loot["processes"].values())
-    lines = [line for path in secret for line in path.read_text("latin-1").splitlines()[1:100] if len(line) > 30]
+    own = [path for path in secret if path.name != "processes.json"]  # the relay has one of its own, of the same second
+    lines = [line for path in own for line in path.read_text("latin-1").splitlines()[1:100] if len(line) > 30]
     assert len(lines) > 100
     assert not [line for line in lines if line in taken]
     assert f"{SITE}.csv" not in taken

@@ -249,9 +249,16 @@ def test_too_few_sites_stop_the_run_all_the_same() -> None:
 
 
 def test_sites_that_are_not_there_are_named() -> None:
+    told: list[str] = []
     met = courier(Failures(timeout=0.1), site_a=[good])
+    met.tell = told.append
     with pytest.raises(SiteError, match="sites not connected: site-c; connected: site-a"):
         met.meet("{}", Errand("greet", "minilm", 0), ["site-a", "site-c"])
+    assert told == []  # nothing to wait for: the time is up at once
+    met.failures = Failures(timeout=0.5)
+    with pytest.raises(SiteError, match="sites not connected: site-c; connected: site-a"):
+        met.meet("{}", Errand("greet", "minilm", 0), ["site-a", "site-c"])
+    assert told == ["not connected: site-c; waiting for up to 0 seconds"]
 
 
 def test_a_node_must_answer_by_the_name_that_it_is_registered_under() -> None:
