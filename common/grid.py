@@ -14,8 +14,12 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+
+# What Flower's own grid raises when its SuperLink goes away while it is handed a message; all else it tries again.
+NOT_PUSHED: tuple[type[Exception], ...] = (ObjectPushError,)
 
 _runs = itertools.count(1)
 

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 
 from common.errors import WireError
 from common.failures import Handling
+from common.grid import NOT_PUSHED
 from common.tasks import Answer
 from common.transport import answer_of, arrays_in, payload_bytes
 from server.exchange import Crossing, Errand, Exchange
@@ -62,7 +63,7 @@ class Carrier:
         deadline = time.monotonic() + handling.timeout
         pending = self._push(messages, list(messages), names, errand, handling.timeout)
         away: dict[int, float] = {}  # since when
-        again: dict[int, float] = {}  # from when on
+        again = self._unsent(list(messages), pending, away, handling)  # from when on
         while (pending or again) and time.monotonic() <= deadline:
             for reply in self.grid.pull_messages(list(pending)):
                 # by the message that it answers: the reply of an unreachable node has no sender of its own
@@ -76,7 +77,9 @@ class Carrier:
                     answers[node] = answer
             due = [node for node, moment in again.items() if moment <= time.monotonic()]
             again = {node: moment for node, moment in again.items() if node not in due}
-            pending |= self._push(messages, due, names, errand, deadline - time.monotonic())
+            sent = self._push(messages, due, names, errand, deadline - time.monotonic())
+            again |= self._unsent(due, sent, away, handling)
+            pending |= sent
             if pending or again:
                 time.sleep(_PAUSE)
         unanswered = {node: Answer(UNREACHABLE, names[node]) for node in again}
@@ -97,8 +100,19 @@ class Carrier:
             self._note(names[node], "out", messages[node].content, errand)
         # A message is pushed once: Flower knows it by its content and drops a second one. Late answers expire.
         fresh = [_again(messages[node], node, seconds) for node in nodes]
-        numbers = list(self.grid.push_messages(fresh))
+        try:
+            numbers = list(self.grid.push_messages(fresh))
+        except NOT_PUSHED:
+            return {}
         return {number: node for number, node in zip(numbers, nodes, strict=False) if number}
+
+    def _unsent(
+        self, nodes: Sequence[int], sent: Mapping[str, int], away: dict[int, float], handling: Handling
+    ) -> dict[int, float]:
+        """Give when to send again to the nodes whose message did not get as far as the SuperLink."""
+        now = time.monotonic()
+        left = [node for node in nodes if node not in sent.values()]
+        return {node: now + _AGAIN for node in left if now - away.setdefault(node, now) < handling.away}
 
     def _take(self, reply: Message, site: str, errand: Errand) -> Answer:
         """Read one reply; one that is not of our form is an answer of its own kind, never an exception."""

@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 
 from common.config import Failures
 from common.errors import SiteError, WireError
-from common.grid import InProcessGrid
+from common.grid import NOT_PUSHED, InProcessGrid
 from common.tasks import Answer, Arrays
 from common.transport import content_of
 from server.attendance import Attendance
@@ -235,6 +235,26 @@ def test_a_site_that_answers_twice_or_unasked_counts_once() -> None:
     grid.strays = (good(stray, "site-a"),)
     assert list(ask(met)) == ["site-a", "site-b"]
     assert [c.direction for c in met.exchange.crossings] == ["out", "out", "back", "back"]
+
+
+class Losing(InProcessGrid):
+    """Loses the first message that it is handed, as Flower's grid does when the SuperLink is killed meanwhile."""
+
+    lost = 0
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        self.lost += 1
+        if self.lost == 1:
+            raise NOT_PUSHED[0]("some-object", 1, "session")
+        return super().push_messages(messages)
+
+
+def test_a_message_that_the_superlink_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.carrier._AGAIN", 0.0)
+    met = courier(Failures(), site_a=[good], site_b=[good])
+    met.failures = Failures(retries=0, away=60)
+    met.carrier.grid = Losing({name: {"name": name} for name in behaviour}, "test_courier_app:app")
+    assert list(ask(met)) == ["site-a", "site-b"]
 
 
 def test_going_on_without_a_site_is_noted_by_name() -> None:
