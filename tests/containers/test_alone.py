@@ -63,9 +63,9 @@ def test_a_site_works_in_one_container_with_two_users(demo: Demo, alone: str) ->
     assert capable == {"10002": 0, "10003": 0}
     users = {
         word: {who for who, _, command in lines if word in command}
-        for word in ("flower-supernode", "flower-superexec", "client.service")
+        for word in ("client.home.supernode", "flower-superexec", "client.service")
     }
-    assert users == {"flower-supernode": {"10002"}, "flower-superexec": {"10002"}, "client.service": {"10003"}}
+    assert users == {"client.home.supernode": {"10002"}, "flower-superexec": {"10002"}, "client.service": {"10003"}}
 
 
 def test_the_relays_user_reads_nothing_of_the_agents(demo: Demo, alone: str) -> None:
