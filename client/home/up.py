@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from client.home.layout import VARIABLE, Home
 from client.home.programs import AGENT, NODE, agent_environment, agent_program, relay_programs
 from client.home.users import hand_over
 from client.state import read_state
+from common.announcement import LONG, Announcement
 from common.child import Program
 from common.errors import ConfigError
 from common.supervise import processes, supervise
@@ -27,7 +27,6 @@ from common.supervise import processes, supervise
 Half = Literal["relay", "agent"]
 
 _EVERY = 0.5  # seconds between two looks at whether all is ready
-_LONG = 60.0  # seconds after which it is said that something is not
 
 
 def up(home: Home, say: Callable[[str], None], relay_user: str | None = None, agent_user: str | None = None) -> None:
@@ -55,7 +54,7 @@ def up(home: Home, say: Callable[[str], None], relay_user: str | None = None, ag
         Program("agent", _half(home, "agent"), agent_environment(home), user=agent_user),
         Program("relay", _half(home, "relay"), user=relay_user),
     ]
-    supervise(halves, home.up, _Announcement(home, welcome, ("agent", "relay"), say).look)
+    supervise(halves, home.up, _announcement(home, welcome, ("agent", "relay"), say).look)
 
 
 def up_half(home: Home, half: Half, say: Callable[[str], None] = lambda _: None) -> None:
@@ -63,7 +62,7 @@ def up_half(home: Home, half: Half, say: Callable[[str], None] = lambda _: None)
     welcome = joined(home) if half == "relay" else None
     programs = relay_programs(home, welcome) if welcome is not None else [agent_program(home)]
     folder = home.relay if half == "relay" else home.agent
-    supervise(programs, folder, _Announcement(home, welcome, (half,), say).look)
+    supervise(programs, folder, _announcement(home, welcome, (half,), say).look)
 
 
 def joined(home: Home) -> Welcome:
@@ -99,37 +98,21 @@ def _half(home: Home, half: Half) -> list[str]:
     return [sys.executable, "-m", "client.home.up", half, str(home.path)]
 
 
-class _Announcement:
-    """Says once that the site is up, or what is not ready after a while."""
-
-    def __init__(
-        self, home: Home, welcome: Welcome | None, halves: tuple[Half, ...], say: Callable[[str], None]
-    ) -> None:
-        self.home, self.welcome, self.halves, self.say = home, welcome, halves, say
-        self._begun = self._looked = time.monotonic()
-        self._done = self._late = False
-
-    def look(self) -> None:
-        """Look about twice a second until all is ready."""
-        now = time.monotonic()
-        if self._done or now - self._looked < _EVERY:
-            return
-        self._looked = now
-        missing = [half for half in self.halves if not is_ready(self.home, half)]
-        if not missing:
-            self._done = True
-            self.say(f"up: {', '.join(self._words(half) for half in self.halves)}; Ctrl-C ends it")
-        elif not self._late and now - self._begun > _LONG:
-            self._late = True
-            self.say(f"not ready after {_LONG:.0f} s: {' and '.join(missing)}; still trying. Look: {self._advice()}")
-
-    def _words(self, half: Half) -> str:
-        if half == "agent":
-            return "the agent listens"
-        return f"the relay is connected to {self.welcome.address if self.welcome else ''}"
-
-    def _advice(self) -> str:
-        return f"sitebridge site status --folder {self.home.path}, and site check"
+def _announcement(
+    home: Home, welcome: Welcome | None, halves: tuple[Half, ...], say: Callable[[str], None]
+) -> Announcement:
+    words = {
+        "agent": "the agent listens",
+        "relay": f"the relay is connected to {welcome.address if welcome else ''}",
+    }
+    advice = f"sitebridge site status --folder {home.path}, and site check"
+    return Announcement(
+        missing=lambda: [half for half in halves if not is_ready(home, half)],
+        ready=f"up: {', '.join(words[half] for half in halves)}; Ctrl-C ends it",
+        late=lambda missing: f"not ready after {LONG:.0f} s: {' and '.join(missing)}; still trying. Look: {advice}",
+        say=say,
+        every=_EVERY,
+    )
 
 
 def _main(half: str, folder: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from common.announcement import LONG, Announcement
 from common.child import Program
 from common.supervise import supervise
 from server.coordinator.authority import expiry
@@ -20,7 +20,6 @@ from server.coordinator.settings import Settings, read_settings, split
 
 _WARN = timedelta(days=60)
 _EVERY = 1.0  # seconds between two looks at a port
-_LONG = 60.0  # seconds after which it is said that a port does not answer yet
 
 
 def up(folder: Folder, say: Callable[[str], None]) -> None:
@@ -43,7 +42,7 @@ def up(folder: Folder, say: Callable[[str], None]) -> None:
     for line in expiring(folder):
         say(line)
     write_bundle(folder.app)  # of the version that runs from now on
-    supervise(programs(folder, settings), folder.state, _Announcement(folder, settings, say).look)
+    supervise(programs(folder, settings), folder.state, _announcement(folder, settings, say).look)
 
 
 def programs(folder: Folder, settings: Settings) -> list[Program]:
@@ -96,23 +95,11 @@ def _handshake(host: str, port: int, authority: Path) -> bool:
         return False
 
 
-class _Announcement:
-    """Says once that the coordinator is up, or that it takes long."""
-
-    def __init__(self, folder: Folder, settings: Settings, say: Callable[[str], None]) -> None:
-        self.folder, self.settings, self.say = folder, settings, say
-        self._begun = self._looked = time.monotonic()
-        self._done = self._late = False
-
-    def look(self) -> None:
-        """Look at the ports, about every second until both answer."""
-        now = time.monotonic()
-        if self._done or now - self._looked < _EVERY:
-            return
-        self._looked = now
-        if answers(self.folder, self.settings):
-            self._done = True
-            self.say(f"up: sites dial {self.settings.address} (listening on {self.settings.listen}); Ctrl-C ends it")
-        elif not self._late and now - self._begun > _LONG:
-            self._late = True
-            self.say(f"not up after {_LONG:.0f} s; {self.folder.state}/*.log say why; still trying")
+def _announcement(folder: Folder, settings: Settings, say: Callable[[str], None]) -> Announcement:
+    return Announcement(
+        missing=lambda: [] if answers(folder, settings) else ["the servers"],
+        ready=f"up: sites dial {settings.address} (listening on {settings.listen}); Ctrl-C ends it",
+        late=lambda _: f"not up after {LONG:.0f} s; {folder.state}/*.log say why; still trying",
+        say=say,
+        every=_EVERY,
+    )

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from client.hospitals.generate import write_hospitals
 from common.config import load_federation
 from server.simulate import run as simulate
 
@@ -178,6 +180,24 @@ class Deployment:
     def restarts(self, where: Path, name: str) -> int:
         """Give how often a supervised program has been restarted."""
         return int(json.loads((where / "processes.json").read_text())[name]["restarts"])
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Deployment]:
+    """Give a coordinator and two hospitals, up and connected; `options` go to `coordinator init`."""
+    made = Deployment(folder)
+    write_hospitals(made.folder / "hospitals", 2000, 1)
+    given = ["--listen", f"127.0.0.1:{made.port}", "--control-port", str(made.control), *options]
+    try:
+        made.sitebridge("coordinator", "init", made.coordinator, "--address", f"localhost:{made.port}", *given)
+        made.up()
+        for name in SITES:
+            made.join(name)
+            made.site_up(name)
+        yield made
+    finally:
+        for name in reversed(list(made.processes)):
+            made.end(name)
 
 
 def with_approval(site_file: str) -> str:

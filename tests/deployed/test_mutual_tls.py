@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from attacking import authority, command_json, refusals, refused, speak, statuses, trusting, unharmed
 from cryptography import x509
-from deployment import SITES, Deployment, free_port, wait_for, weights
+from deployment import SITES, Deployment, free_port, running, wait_for, weights
 
 from client.home.keys import new_tls_key, signing_request
-from client.hospitals.generate import write_hospitals
 from server.coordinator.authority import new_authority, read_authority
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,19 +23,8 @@ CALL = b"POST /v1/fleet/pull-messages HTTP/1.1\r\nHost: localhost\r\nContent-Len
 @pytest.fixture(scope="module")
 def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A coordinator with mutual TLS and two hospitals, up and connected through their sidecars."""
-    made = Deployment(tmp_path_factory.mktemp("mutual"))
-    write_hospitals(made.folder / "hospitals", 2000, 1)
-    listen = ["--listen", f"127.0.0.1:{made.port}", "--control-port", str(made.control), "--mutual-tls"]
-    try:
-        made.sitebridge("coordinator", "init", made.coordinator, "--address", f"localhost:{made.port}", *listen)
-        made.up()
-        for name in SITES:
-            made.join(name)
-            made.site_up(name)
+    with running(tmp_path_factory.mktemp("mutual"), "--mutual-tls") as made:
         yield made
-    finally:
-        for name in reversed(list(made.processes)):
-            made.end(name)
 
 
 def test_a_whole_run_through_the_sidecars(mutual: Deployment) -> None:
