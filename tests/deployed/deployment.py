@@ -19,6 +19,7 @@ import tomli_w
 
 from client.hospitals.generate import write_hospitals
 from common.config import load_federation
+from common.environment import minimal_environment
 from server.simulate import run as simulate
 
 SITEBRIDGE = str(Path(sys.executable).parent / "sitebridge")
@@ -62,7 +63,7 @@ class Deployment:
         self.coordinator = folder / "coordinator"
         self.port, self.control = free_port(), free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("FLWR_", "SITEBRIDGE_"))}
+        self.environment = minimal_environment()  # a bare SuperNode, too, finds Flower's other commands
 
     def sitebridge(self, *words: str | Path, check: bool = True, seconds: float = 120) -> str:
         """Run one command to its end and give what it printed."""
