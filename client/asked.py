@@ -7,7 +7,7 @@ from common.config import Direction, Federation, Training
 from common.errors import ConfigError
 from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
 
-_WORDS = {CNN: "CNN", LINEAR: "linear head"}
+_WORDS = {CNN: "convolution", LINEAR: "last layer (linear head)"}
 
 
 def tasks_of(federation: Federation, site: str) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
     lines = [f"Federation {federation.name!r} asks of {site}:"]
     lines += [f"  {name}: {_meaning(federation, site, name)}" for name in asked]
     lines += [
-        f"  {len(federation.seeds)} times, with seeds {', '.join(map(str, federation.seeds))}",
+        f"  all of it {_times(len(federation.seeds))}, with {_seeds(federation)} for the random draws",
         f"  with embeddings {', '.join(federation.embeddings)} ({federation.normalisation}); unknown values: "
         f"{federation.unknown}",
         f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}",
@@ -57,7 +57,7 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
     if name == SOURCE:
         others = sorted({other for direction in federation.directions for other in _with(direction, site)})
         to = f"; what is learnt goes to {', '.join(others)}" if others else ""
-        return f"train with your patients and send the weights of CNN and linear head, {_extent(training)}{to}"
+        return f"train with your patients and send the weights of the whole network, {_extent(training)}{to}"
     if name == LOCAL:
         return f"train alone and send scores, {_extent(training)}"
     if name == "direct":
@@ -74,9 +74,22 @@ def _with(direction: Direction, site: str) -> set[str]:
 def _extent(training: Training | None) -> str:
     if training is None:
         return ""
-    batches = "one pass" if training.batches == "all" else f"{training.batches} batches"
-    rounds = f"{training.rounds} round{'s' if training.rounds > 1 else ''}"
-    return f"in {rounds} of {training.epochs} epochs of {batches} of {training.batch_size} encounters"
+    batches = "all batches" if training.batches == "all" else _counted(training.batches, "batch", "batches")
+    rounds = _counted(training.rounds, "round", "rounds")
+    epochs = _counted(training.epochs, "epoch", "epochs")
+    return f"in {rounds} of {epochs} of {batches} of {training.batch_size} encounters"
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def _seeds(federation: Federation) -> str:
+    return f"seed{'s' if len(federation.seeds) > 1 else ''} {', '.join(map(str, federation.seeds))}"
 
 
 def _refusals(federation: Federation, asked: tuple[str, ...], policy: Policy) -> list[str]:

@@ -32,13 +32,19 @@ def init(
 def join(
     welcome: Annotated[Path, typer.Argument(help="NAME.welcome.json, which the coordinator sent back.")],
     folder: Folder = Path("site"),
+    fingerprint: Annotated[
+        str | None, typer.Option(help="What the coordinator told you by telephone; any other is refused.")
+    ] = None,
 ) -> None:
     """Check what the coordinator sent, and keep it."""
     from client.home.join import join as join_with
 
     home = home_of(folder)
-    found, mark = join_with(home, welcome)
+    found, mark = join_with(home, welcome, fingerprint)
     typer.echo(f"{found.name} joins the coordinator at {found.address}{' by mutual TLS' if found.mutual_tls else ''}.")
+    if fingerprint is not None:
+        typer.echo(f"Its authority has the SHA-256 that you gave: {mark}")
+        return
     typer.echo("Telephone the coordinator; compare the SHA-256 of its authority with what `register` printed there:")
     typer.echo(f"  {mark}")
     typer.echo(f"If it differs in one place, do not start: remove {home.welcome}, and ask for the file by another way.")

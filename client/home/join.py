@@ -47,8 +47,16 @@ class Welcome(Declared):
     certificate: str
 
 
-def join(home: Home, path: Path) -> tuple[Welcome, str]:
+def join(home: Home, path: Path, told: str | None = None) -> tuple[Welcome, str]:
     """Check a welcome file and keep it in the relay's folder.
+
+    Parameters
+    ----------
+    home : Home
+    path : Path
+        The welcome file.
+    told : str, optional
+        The SHA-256 of the authority's certificate, as the coordinator told it by another way.
 
     Returns
     -------
@@ -68,6 +76,7 @@ def join(home: Home, path: Path) -> tuple[Welcome, str]:
     certificate = _read(welcome.certificate, "certificate", problems)
     if authority is not None:
         _check_authority(home, authority, problems)
+        _check_told(authority, told, problems)
     if certificate is not None:
         _check_certificate(home, certificate, authority, welcome.name, problems)
     problems.raise_if_any(ConfigError)
@@ -131,6 +140,19 @@ def _check_authority(home: Home, authority: x509.Certificate, problems: Problems
                 f"ca: another authority than the one that this site joined, {fingerprint(known)}; if the coordinator "
                 f"confirms by telephone that {fingerprint(authority)} is its own, remove {home.ca} and join again"
             )
+
+
+def _check_told(authority: x509.Certificate, told: str | None, problems: Problems) -> None:
+    if told is not None and _digits(told) != _digits(fingerprint(authority)):
+        problems.add(
+            f"ca: its SHA-256 is {fingerprint(authority)}, not the one that you were told; do not join: "
+            "the file may have been changed on its way, ask for it by another way"
+        )
+
+
+def _digits(mark: str) -> str:
+    """Give a fingerprint as one word: people write it with colons, with spaces, or with neither."""
+    return mark.replace(":", "").replace(" ", "").upper()
 
 
 def _check_certificate(

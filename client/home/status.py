@@ -120,7 +120,12 @@ def _audit(home: Home) -> dict[str, Any]:
 def _coordinator(facts: dict[str, Any]) -> str:
     if facts["coordinator"] is None:
         return "not joined yet; sitebridge site join WELCOME.json"
-    words = "connected" if facts["connected"] else "not connected"
+    if facts["connected"]:
+        words = "connected"
+    elif facts["here"]["relay"]:
+        words = "not connected; sitebridge site check says why"
+    else:
+        words = "connected or not, the relay's container knows"
     return f"{facts['coordinator']}, {words}"
 
 

@@ -36,6 +36,7 @@ leave_out = [""]  # not known, such as the blank cell: these encounters are not 
 [cohort.findings]  # columns that say present, absent or unknown
 spelling = "1/0/blank"  {mark}: or "P/A/M", "true/false/null", "yes/no/blank", or lists of your own
 
+# Or, here and instead of the next section: columns = "others", for every column that no other key names.
 [cohort.findings.columns]  # this table's column = the concept's code; the same code means the same at every site
 {findings}
 # [cohort.texts]                     # words for a code that is not built in

@@ -68,7 +68,13 @@ def test_an_approval_says_who_when_and_what(approved: Path, federation: Federati
 def test_it_shows_what_will_be_asked_and_what_the_policy_refuses(site: Site, federation: Federation) -> None:
     site.policy('strategies = ["direct", "local"]')
     words = "\n".join(review(site.folder, site.folder.parent / "federation.toml")[1])
-    for said in ("send the weights of CNN", "goes to salt-lake", "2 rounds of 1 epochs", "seeds 7", "minilm"):
+    for said in (
+        "the weights of the whole network",
+        "goes to salt-lake",
+        "2 rounds of 1 epoch of",
+        "with seed 7",
+        "minilm",
+    ):
         assert said in words
     assert "linear:" not in words  # allegheny is no target
     assert "policy.strategies does not allow 'source'" in words

@@ -66,9 +66,24 @@ class Demo:
 
     @property
     def run(self) -> Path:
-        """The folder of the one run."""
-        (run,) = (self.folder / "coordinator" / "runs").iterdir()
-        return run
+        """The folder of the demo's own run, the first."""
+        return self.runs()[0]
+
+    def runs(self) -> list[Path]:
+        """Give the folders of all runs, oldest first."""
+        return sorted((self.folder / "coordinator" / "runs").iterdir())
+
+    def container(self, service: str) -> str:
+        """Give the name of a service's container."""
+        labels = {"project": self.environment["COMPOSE_PROJECT_NAME"], "service": service}
+        wanted = [f"--filter=label=com.docker.compose.{key}={value}" for key, value in labels.items()]
+        return self.engine("ps", "--all", *wanted, "--format", "{{.Names}}").strip()
+
+    def engine(self, *words: str) -> str:
+        """Call the container engine; give what it printed."""
+        done = subprocess.run([self.images.engine, *words], capture_output=True, text=True, timeout=CALL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def compose_file(name: str) -> dict[str, Any]:

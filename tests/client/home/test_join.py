@@ -54,6 +54,22 @@ def test_another_site_s_welcome(home: Home, welcome: Write, tmp_path: Path) -> N
     assert "for another key than relay/tls.key" in text
 
 
+@pytest.mark.parametrize("change", [str.lower, lambda mark: mark.replace(":", " "), lambda mark: mark.replace(":", "")])
+def test_the_fingerprint_told_by_telephone_however_it_is_written(
+    home: Home, welcome: Write, change: Callable[[str], str]
+) -> None:
+    mark = join(home, welcome())[1]
+    assert join(home, welcome(), change(mark))[1] == mark
+
+
+def test_a_welcome_that_was_changed_on_its_way(home: Home, welcome: Write, authority: Authority) -> None:
+    mark = fingerprint(authority.certificate.public_bytes(Encoding.PEM))
+    for told in (mark[:-1] + ("0" if mark[-1] != "0" else "1"), mark[:47], ""):
+        with pytest.raises(ConfigError, match=rf"its SHA-256 is {mark}, not the one that you were told"):
+            join(home, welcome(), told)
+        assert not home.ca.exists()
+
+
 def test_a_certificate_of_another_name(home: Home, welcome: Write) -> None:
     assert "certificate: of 'hill'; expected 'dale'" in fail(home, welcome(name="dale"))
 
