@@ -58,11 +58,17 @@ def approve(folder: Path, federation_path: Path, by: str) -> tuple[Path, list[st
     Raises
     ------
     ConfigError
-        A file is wrong, the federation does not name the site, or nobody is named.
+        A file is wrong, the federation does not name the site or the site's policy not the federation, or nobody is
+        named.
     """
+    from client.site_file import load_site  # imports what reads cohorts
+
     if not by.strip():
         raise ConfigError("nobody is named who approves; name a person with --by")
     federation, words = review(folder, federation_path)
+    allowed = load_site(Home(folder).site_file).policy.federations
+    if allowed is not None and federation.name not in allowed:
+        raise ConfigError(f"policy.federations does not name {federation.name!r}, so nothing of it would be done")
     key = digest(federation)
     path = Home(folder).agent / FOLDER / f"{key}.toml"
     write_atomically(path, tomli_w.dumps(_content(federation, key, by.strip())))

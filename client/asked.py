@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from client.policy import Policy
-from common.config import Direction, Federation, Training
+from common.config import Direction, Federation, Training, digest
 from common.errors import ConfigError
 from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
 
@@ -41,7 +41,7 @@ def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
             f"federation {federation.name!r} does not name site {site!r}; it names {', '.join(federation.sites)}"
         )
     asked = tasks_of(federation, site)
-    lines = [f"Federation {federation.name!r} asks of {site}:"]
+    lines = [f"Federation {federation.name!r}, digest {digest(federation)}, asks of {site}:"]
     lines += [f"  {name}: {_meaning(federation, site, name)}" for name in asked]
     lines += [
         f"  all of it {_times(len(federation.seeds))}, with {_seeds(federation)} for the random draws",

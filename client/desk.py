@@ -14,6 +14,7 @@ from client.refusals import code_of
 from client.site_file import Site, load_site
 from common.errors import SitebridgeError
 from common.tasks import Answer, Greet, Request, Work
+from common.toml import refuse_replaced
 
 log = logging.getLogger("sitebridge.site")
 
@@ -63,7 +64,10 @@ class Desk:
         ConfigError
             The site file cannot be used.
         """
-        content = self.site_file.read_bytes() if self.site_file.is_file() else b""
+        content = b""
+        if self.site_file.is_file():
+            refuse_replaced(self.site_file)
+            content = self.site_file.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if self._agent is None or digest != self._read:
             self._agent, self._answered = None, None

@@ -45,6 +45,7 @@ def parse(path: Path) -> dict[str, Any]:
         The file is missing or is not TOML.
     """
     try:
+        refuse_replaced(path)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
@@ -52,6 +53,22 @@ def parse(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as a text file; expected TOML in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def refuse_replaced(path: Path) -> None:
+    """Refuse a file that was mounted into a container by itself and has been replaced outside since.
+
+    Editors write a new file and rename it; the container keeps the old one, which then has no name anywhere.
+
+    Raises
+    ------
+    ConfigError
+        The file is such a one.
+    """
+    if path.stat().st_nlink == 0:
+        raise ConfigError(
+            f"{path}: was replaced outside of this container, which still sees the old one; restart the container"
+        )
 
 
 def check(content: dict[str, Any], model: type[Model], subject: str) -> Model:

@@ -28,17 +28,17 @@ class Carrier:
     ----------
     grid : Grid
         Flower's, or `common.grid.InProcessGrid`.
+    tell : callable
+        Hears once who is waited for, who went away, and who is back.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, tell: Callable[[str], None] = lambda line: None) -> None:
         self.grid = grid
+        self.tell = tell
         self.exchange = Exchange()
 
-    def nodes(self, wanted: Sequence[str], seconds: float, tell: Callable[[str], None]) -> list[NodeInfo]:
-        """Wait until the wanted sites are connected, or the time is up; nodes without a name may be any site.
-
-        `tell` hears once who is waited for.
-        """
+    def nodes(self, wanted: Sequence[str], seconds: float) -> list[NodeInfo]:
+        """Wait until the wanted sites are connected, or the time is up; nodes without a name may be any site."""
         deadline, told = time.monotonic() + seconds, False
         while True:
             nodes = [node for node in self.grid.get_nodes() if not node.name or node.name in wanted]
@@ -47,7 +47,7 @@ class Carrier:
             if not told:
                 there = {node.name for node in nodes}
                 missing = ", ".join(name for name in wanted if name not in there)
-                tell(f"not connected: {missing}; waiting for up to {seconds:.0f} seconds")
+                self.tell(f"not connected: {missing}; waiting for up to {seconds:.0f} seconds")
                 told = True
             time.sleep(_PAUSE)
 
@@ -71,10 +71,15 @@ class Carrier:
                 if node is None:
                     continue  # a second answer to what has been answered
                 answer = self._take(reply, names[node], errand)
-                if answer.code == UNREACHABLE and now - away.setdefault(node, now) < handling.away:
+                if answer.code == UNREACHABLE and now - away.get(node, now) < handling.away:
+                    if node not in away:
+                        self.tell(f"{errand}: site {names[node]}: away; asked again for {handling.away:g} seconds")
+                    away.setdefault(node, now)
                     again[node] = now + _AGAIN
-                else:
-                    answers[node] = answer
+                    continue
+                if answer.code != UNREACHABLE and node in away:
+                    self.tell(f"{errand}: site {names[node]}: back")
+                answers[node] = answer
             due = [node for node, moment in again.items() if moment <= time.monotonic()]
             again = {node: moment for node, moment in again.items() if node not in due}
             sent = self._push(messages, due, names, errand, deadline - time.monotonic())

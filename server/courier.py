@@ -51,7 +51,7 @@ class Courier:
         attendance: Attendance | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.carrier = Carrier(grid)
+        self.carrier = Carrier(grid, lambda line: self.tell(line))
         self.failures = failures
         self.journal = journal
         self.attendance = attendance
@@ -78,7 +78,7 @@ class Courier:
             A wanted site is not there, two nodes answer under one name, or a site cannot answer.
         """
         handling = self.failures.at("greeting")
-        found = self.carrier.nodes(wanted, min(handling.timeout, handling.away), self.tell)
+        found = self.carrier.nodes(wanted, min(handling.timeout, handling.away))
         named = {node.node_id: node.name or f"node {node.node_id}" for node in found}
         messages = {node: message_to(node, task, kind="query") for node in named}
         answers: dict[str, Answer] = {}

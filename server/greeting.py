@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +63,9 @@ def greet(
     facts = {site: _facts(answer, site) for site, answer in answers.items()}
     fingerprints = {site: _fingerprint(fact["fingerprint"], site) for site, fact in facts.items()}
     for site, fact in facts.items():
-        events.write("greeted", site=site, version=fact["version"], embedding=name, fingerprint=_short(fact))
+        events.write(
+            "greeted", site=site, version=fact["version"], embedding=name, fingerprint=fingerprints[site].digest[:16]
+        )
     if name == ONE_HOT:
         vocabulary = tuple(sorted({token for fact in facts.values() for token in fact["vocabulary"]}))
         shared = embedding.model_copy(update={"vocabulary": vocabulary})
@@ -87,11 +88,6 @@ def _facts(answer: Answer, site: str) -> dict[str, Any]:
             f"site {site} runs Sitebridge {str(facts['version'])[:20]!r}, the coordinator {__version__}; install one"
         )
     return dict(facts)
-
-
-def _short(fact: dict[str, Any]) -> str:
-    """Give the beginning of the SHA-256 of a fingerprint, to compare tables by eye."""
-    return hashlib.sha256(json.dumps(fact["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fingerprint(content: dict[str, Any], site: str) -> Fingerprint:

@@ -87,6 +87,10 @@ def show(folder: Path, federation: Federation) -> None:
     table["sources"] = table["sources"].fillna("")
     seeds = ", ".join(map(str, federation.seeds))
     console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
+    if table["withheld"].notna().any():
+        console.print(
+            "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True
+        )
     for line in json.loads((folder / "results.json").read_text())["absent"]:
         console.print(f"went on without: {line}", soft_wrap=True, markup=False)
     console.print(f"run folder: {folder}", soft_wrap=True)

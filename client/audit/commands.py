@@ -33,6 +33,7 @@ def approve(
     from client.approvals import approve as record
     from client.approvals import review
 
+    _agent(folder)
     if show:
         typer.echo("\n".join(review(folder, federation)[1]))
         return
@@ -46,7 +47,7 @@ def show(folder: Folder = _SITE, as_json: AsJson = False) -> None:
     """Add up what came in and what left the building, by run and task."""
     from client.audit import LOG, totals, verify
 
-    agent = Home(folder).agent
+    agent = _agent(folder)
     rows, problems = totals(agent), verify(agent)
     if as_json:
         typer.echo(json.dumps({"totals": [row.to_json() for row in rows], "problems": problems}, indent=1))
@@ -63,7 +64,7 @@ def verify(folder: Folder = _SITE, as_json: AsJson = False) -> None:
     from client.audit import verify as examine
     from client.audit.chain import read_lines
 
-    agent = Home(folder).agent
+    agent = _agent(folder)
     problems, lines = examine(agent), sum(1 for _ in read_lines(agent / LOG))
     if as_json:
         typer.echo(json.dumps({"lines": lines, "problems": problems}, indent=1))
@@ -84,6 +85,7 @@ def sheet(
     from client.site_file import load_site
     from common.files import write_atomically
 
+    _agent(folder)
     text = render(load_site(Home(folder).site_file))
     if out is None:
         typer.echo(text, nl=False)
@@ -91,12 +93,21 @@ def sheet(
         write_atomically(out, text)
 
 
+def _agent(folder: Path) -> Path:
+    """Give the agent's folder; in containers only the agent's own has it."""
+    home = Home(folder)
+    if home.relay.is_dir() and not home.agent.is_dir():
+        raise AuditError(f"{home.agent}: not here, where only the relay is; ask in the agent's own container")
+    return home.agent
+
+
 def _print_totals(rows: list[Totals]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title="Messages by run, task and direction")
-    for heading in ("run", "task", "direction"):
+    table.add_column("run", no_wrap=True, min_width=max((len(row.run) for row in rows), default=0))
+    for heading in ("task", "direction"):
         table.add_column(heading)
     for heading in ("messages", "refused", "numbers", "figures", "bytes"):
         table.add_column(heading, justify="right")

@@ -98,7 +98,7 @@ class Way:
             ) from None
         except TimeoutError:
             raise BrokenError(
-                f"{who}: no answer in {_PATIENCE:.0f} s; most likely a firewall drops it: ask for the rule below"
+                f"{who}: no answer in {_PATIENCE:.0f} s; most likely a firewall drops it: ask for the rule above"
             ) from None
         except OSError as error:
             raise BrokenError(f"{who}: {error.strerror or error}; this machine's network has no way there") from None

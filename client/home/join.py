@@ -68,7 +68,7 @@ def join(home: Home, path: Path, told: str | None = None) -> tuple[Welcome, str]
     ConfigError
         Names everything about the file that does not fit this site.
     """
-    welcome = check(read_json(path), Welcome, str(path))
+    welcome = check(read_json(path), Welcome, f"{path}: not a welcome file, NAME.welcome.json of the coordinator")
     problems = Problems(str(path))
     _check_name(home, welcome, problems)
     _check_address(welcome, problems)

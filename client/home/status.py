@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from client.approvals import FOLDER, Approval
@@ -57,7 +58,7 @@ def approvals(home: Home) -> list[dict[str, str]]:
 
 def lines(facts: dict[str, Any]) -> list[str]:
     """Say the same in words."""
-    said = [f"site         {facts['site']}", f"coordinator  {_coordinator(facts)}"]
+    said = [f"site         {facts['site'] or 'not joined yet'}", f"coordinator  {_coordinator(facts)}"]
     said += [f"{name:<12} {_running(process)}" for name, process in facts["processes"].items()]
     said += [_down(half, facts["here"][half]) for half, up in facts["up"].items() if not up]
     if not facts["here"]["agent"]:
@@ -92,7 +93,12 @@ def last_exit(code: int | None, name: str, home: Home) -> str:
     session = last_session(home.node_log) if name == NODE and code else Session()
     if session.node is not None and session.exit_code:
         return f"Flower's exit code {session.exit_code}; connected again since"
-    return session.why or (f"ended with code {code}; {name}.log says why" if code else "ended by itself")
+    ended = f"ended with code {code}; {_folder(home, name) / name}.log says why" if code else "ended by itself"
+    return session.why or ended
+
+
+def _folder(home: Home, program: str) -> Path:
+    return home.agent if program == "agent" else home.relay
 
 
 def _process(home: Home, name: str, process: Process) -> dict[str, Any]:
@@ -118,14 +124,11 @@ def _audit(home: Home) -> dict[str, Any]:
 
 
 def _coordinator(facts: dict[str, Any]) -> str:
+    if not facts["here"]["relay"]:
+        return "not seen from here; ask in the relay's own container"
     if facts["coordinator"] is None:
         return "not joined yet; sitebridge site join WELCOME.json"
-    if facts["connected"]:
-        words = "connected"
-    elif facts["here"]["relay"]:
-        words = "not connected; sitebridge site check says why"
-    else:
-        words = "connected or not, the relay's container knows"
+    words = "connected" if facts["connected"] else "not connected; sitebridge site check says why"
     return f"{facts['coordinator']}, {words}"
 
 

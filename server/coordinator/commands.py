@@ -112,6 +112,9 @@ def sites(folder: At = HERE, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([state.as_json() for state in states], indent=1))
         return
+    if not states:
+        print("no site is registered yet; sitebridge coordinator register NAME REQUEST.json")
+        return
     _console().print(sites_table(states))
     if any(state.presence.connected is None for state in states):
         print("the coordinator is not up, so that nobody can be connected; start it: sitebridge coordinator up")
@@ -121,6 +124,7 @@ def sites(folder: At = HERE, as_json: Json = False) -> None:
 def run(
     federation: Annotated[Path, typer.Argument(help="The federation's TOML file.")],
     folder: At = HERE,
+    check: Annotated[bool, typer.Option("--check", help="Only check the file and print its digest.")] = False,
 ) -> None:
     """Run a federation over the registered sites; exit code 0 where it is complete."""
     from common.config import digest, load_federation
@@ -130,9 +134,10 @@ def run(
     found = find_folder(folder)
     checked = load_federation(federation)
     check_deployable(found, checked, federation)
-    flower = Flower(found)
-    refuse_second(found, flower)
     print(f"federation {checked.name}, digest {digest(checked)}", flush=True)
+    if check:
+        return
+    refuse_second(found, Flower(found))
     _start(found, new_run(found, checked), checked)
 
 
@@ -177,6 +182,7 @@ def status(
     from server.coordinator.printing import print_health, print_run, runs_table
     from server.coordinator.runs import every_run, find_run
     from server.coordinator.status import health, run_states
+    from server.summary import show
 
     found = find_folder(folder)
     states = run_states(found, [find_run(found, name)] if name else every_run(found))
@@ -189,6 +195,9 @@ def status(
     console = _console()
     if whole is None:
         print_run(console, states[0])
+        if states[0].state == "complete":
+            ended = find_run(found, states[0].name)
+            show(ended.folder, ended.federation)
         return
     print_health(console, whole)
     if states:
@@ -210,7 +219,8 @@ def _start(folder: Folder, run: Run, federation: Federation) -> None:
         with screen(_console()) as shown:
             outcome = follow(run, flower, since, shown)
     except KeyboardInterrupt:
-        print(f"{run.name} goes on; watch it: sitebridge coordinator status {run.name}; end it: coordinator stop")
+        look, end = f"sitebridge coordinator status {run.name}", "sitebridge coordinator stop"
+        print(f"{run.name} goes on; look at it: {look}; end it: {end}")
         raise typer.Exit(130) from None
     if not outcome.ok:
         raise SitebridgeError(f"{outcome.text}; resume with: sitebridge coordinator resume {run.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,9 +82,9 @@ def silent_end(run: Run, status: Status) -> str:
 
 @contextmanager
 def screen(console: Console) -> Iterator[Screen]:
-    """Give a screen: with progress on a terminal, silent elsewhere."""
+    """Give a screen: with progress on a terminal; elsewhere only who is missing is said, on standard error."""
     if not console.is_terminal:
-        yield _Silent()
+        yield _Log()
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bar:
@@ -100,14 +101,20 @@ def _ended(run: Run, flower: Flower, screen: Screen) -> Outcome | None:
     return None if status.live else Outcome(False, silent_end(run, status))
 
 
-class _Silent:
-    """Shows nothing: off a terminal the table at the end is all."""
+class _Log:
+    """Names who is missing, for whoever reads a log; the table at the end is all that standard output gets."""
+
+    def __init__(self) -> None:
+        self._noted = ""
 
     def show(self, event: Event) -> None:
-        pass
+        if event["kind"] == "missing":
+            self.note(f"{event.get('time', '')} {event.get('text')}")
 
     def note(self, text: str) -> None:
-        pass
+        if text != self._noted:
+            print(text, file=sys.stderr, flush=True)
+        self._noted = text
 
 
 class _Terminal:

@@ -15,20 +15,21 @@ def sites_table(states: list[SiteState]) -> Table:
     table = _table("site", "connected", "last seen", "version", "tables", "node key", "registered")
     words = {True: "yes", False: "no", None: "?"}
     for state in states:
-        tables = ", ".join(f"{name} {said[:8]}" for name, said in state.tables.items())
-        seen = state.presence.seen or ("?" if state.presence.connected is None else "never")
+        tables = ", ".join(f"{name} {said}" for name, said in state.tables.items())
+        seen = _minute(state.presence.seen) or ("?" if state.presence.connected is None else "never")
         key = state.site.key[:17]
         row = (state.site.name, words[state.presence.connected], seen, state.version, tables, key)
-        table.add_row(*map(escape, row), state.site.registered)
+        table.add_row(*map(escape, row), state.site.registered[:10])
     return table
 
 
 def runs_table(states: list[RunState]) -> Table:
     """Lay runs out."""
-    table = _table("run", "state", "step", "doing", "missing", "why")
+    table = _table("run", "state", "step", "doing", "waits for", "why")
+    table.columns[0].no_wrap, table.columns[0].min_width = True, max((len(state.name) for state in states), default=0)
     for state in states:
         step = f"{state.step} of {state.steps}" if state.steps else ""
-        row = (state.name, state.state, step, state.doing, str(len(state.missing) or ""), state.why)
+        row = (state.name, state.state, step, state.doing, state.missing[-1] if state.missing else "", state.why)
         table.add_row(*map(escape, row))
     return table
 
@@ -66,6 +67,11 @@ def print_run(console: Console, state: RunState) -> None:
             console.print(f"{key}: {value}", markup=False, highlight=False, soft_wrap=True)
     for line in state.missing:
         console.print(f"missing: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _minute(time: str) -> str:
+    """Give a time, of ours or of Flower's, to the minute."""
+    return time[:16].replace("T", " ")
 
 
 def _table(*headings: str) -> Table:

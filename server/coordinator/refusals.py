@@ -16,7 +16,7 @@ KINDS = {
     "plain-text": "spoke without TLS",
     "distrusts-us": "does not trust this coordinator's certificate: a wrong ca.pem there, or a proxy that opens TLS",
     "failed-tls": "no common way to speak TLS, or broken TLS",
-    "broke-off": "connected and went away before TLS was agreed: a port scan, a probe, a firewall",
+    "broke-off": "connected and went away before TLS was agreed: a port scan, a firewall, a `site check`",
     "no-client-certificate": "showed no certificate where mutual TLS is on",
     "unknown-certificate": "showed a certificate of another authority, or one that has ended",
     "forbidden-path": "asked for something that no site needs",

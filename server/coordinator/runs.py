@@ -169,7 +169,9 @@ def check_resumable(run: Run) -> None:
     """
     last = run.last_start()
     if last and last[-1]["kind"] == "end" and last[-1]["ok"]:
-        raise ConfigError(f"{run.name}: complete; there is nothing to resume. Its folder: {run.folder}")
+        raise ConfigError(
+            f"{run.name}: complete; there is nothing to resume. Its table: sitebridge coordinator status {run.name}"
+        )
     if run.federation.aggregation.noise is not None:
         raise ConfigError(f"{run.name}: a run with drawn noise cannot be resumed: the noise would be another")
 

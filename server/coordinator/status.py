@@ -51,9 +51,9 @@ class RunState:
     step, steps : int
         Steps done, and all of them.
     doing : str
-        What was done last.
+        What was done last; empty where it is complete.
     missing : tuple of str
-        Who was missed since its last start.
+        Who has been missed since the last step that was done.
     why : str
         Why it ended; empty where it did not, or is complete.
     started : str
@@ -134,16 +134,24 @@ def _run_state(run: Run, statuses: dict[str, Status] | None) -> RunState:
     said = [event for event in events if event["kind"] == "step"]
     steps = next((int(event["steps"]) for event in events if event["kind"] == "begin"), 0)
     state, why = _ending(run, events[-1] if events else None, statuses)
+    complete = state == "complete"
     return RunState(
         name=run.name,
         state=state,
-        step=len(said),
+        step=steps if complete else len(said),  # a round that early stopping spared is done, too
         steps=steps,
-        doing=str(said[-1]["text"]) if said else "",
-        missing=tuple(str(event.get("text")) for event in events if event["kind"] == "missing"),
+        doing=str(said[-1]["text"]) if said and not complete else "",
+        missing=() if complete else _missed(events),
         why=why,
         started=record.started,
     )
+
+
+def _missed(events: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Give who was missed after the last step: what was done since has not waited for them."""
+    done = [place for place, event in enumerate(events) if event["kind"] in ("step", "greeted")]
+    since = events[done[-1] + 1 :] if done else events
+    return tuple(str(event.get("text")) for event in since if event["kind"] == "missing")
 
 
 def _ending(run: Run, last: dict[str, Any] | None, statuses: dict[str, Status] | None) -> tuple[str, str]:

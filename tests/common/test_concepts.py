@@ -97,3 +97,12 @@ def test_codes_and_names_are_those_that_the_authors_published() -> None:
     assert set(shipped) == set(published) | {"agegroup"}
     findings = {code: text for code, text in published.items() if code != "C0424781"}
     assert {code: shipped[code].text for code in findings} == {c: canonical_text(t) for c, t in findings.items()}
+
+
+def test_the_page_of_built_in_concepts_lists_every_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "concepts.md").read_text(encoding="utf-8")
+    rows = [f"| `{c.code}` | {c.text} |" for c in builtin_concepts().values() if not c.values]
+    rows += [
+        f"| `{c.code}` | `{name}` | {text} |" for c in builtin_concepts().values() for name, text in c.values.items()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import Field
 
 from common.errors import ConfigError
-from common.toml import Declared, read_toml, resolve
+from common.files import write_atomically
+from common.toml import Declared, parse, read_toml, resolve
 
 
 class Inner(Declared):
@@ -66,3 +69,24 @@ def test_paths_are_anchored_and_variables_expanded(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("WHERE")
     with pytest.raises(ConfigError, match="the environment variable WHERE is not set"):
         resolve("${WHERE}/x.csv", tmp_path)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A file, and where it is mounted by itself, as into a container."""
+    file, place = tmp_path / "site.toml", tmp_path / "mounted.toml"
+    file.write_text("a = 1")
+    place.touch()
+    if subprocess.run(["mount", "--bind", file, place], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let us mount a file")
+    yield file, place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_file_that_was_replaced_behind_its_mount_is_not_believed(mounted: tuple[Path, Path]) -> None:
+    file, place = mounted
+    file.write_text("a = 2")
+    assert parse(place) == {"a": 2}
+    write_atomically(file, "a = 3")  # as editors do
+    with pytest.raises(ConfigError, match=r"was replaced outside of this container, .* restart the container"):
+        parse(place)

@@ -216,6 +216,18 @@ def test_each_round_names_who_contributed_and_who_was_missing(tmp_path: Path) ->
     ]
 
 
+def test_who_goes_away_and_comes_back_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.carrier._AGAIN", 0.0)
+    told: list[str] = []
+    met = courier(Failures(), site_a=[good], site_b=[unreachable, unreachable, good])
+    met.failures, met.tell = Failures(retries=0, away=60), told.append
+    assert list(ask(met)) == ["site-a", "site-b"]
+    assert told == [
+        "source, round 3: site site-b: away; asked again for 60 seconds",
+        "source, round 3: site site-b: back",
+    ]
+
+
 class Echoing(InProcessGrid):
     """Hands over every reply twice, and replies to what nobody asked."""
 

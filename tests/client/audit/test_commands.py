@@ -12,9 +12,10 @@ import typer
 from typer.testing import CliRunner
 
 from client.audit import LOG
-from client.audit.commands import approve, audit
+from client.audit.commands import AuditError, approve, audit
 from client.audit.log import AuditLog
 from client.site_file import load_site
+from common.config import digest, load_federation
 from common.errors import ConfigError
 
 Site = Any
@@ -80,3 +81,22 @@ def test_the_sheet_says_what_leaves_in_numbers(site: Site, tmp_path: Path) -> No
     assert "brier" not in text
     run("audit", "sheet", "--folder", str(site.folder), "--out", str(tmp_path / "sheet.md"))
     assert (tmp_path / "sheet.md").read_text() == text
+
+
+@pytest.mark.parametrize("words", [("audit", "show"), ("audit", "verify"), ("audit", "sheet"), ("approve", "f.toml")])
+def test_the_relays_container_has_no_log_to_reassure_with(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "relay").mkdir()
+    with pytest.raises(AuditError, match="not here, where only the relay is; ask in the agent's own container"):
+        run(*words, "--folder", str(tmp_path))
+
+
+def test_what_the_policy_does_not_name_is_not_approved(site: Site, write: Callable[..., Path]) -> None:
+    site.policy('approval = true\nfederations = ["another"]')
+    with pytest.raises(ConfigError, match=r"policy\.federations does not name 'small', so nothing of it would be done"):
+        run("approve", str(write()), "--folder", str(site.folder), "--by", "A. Steward")
+    assert not (site.agent / "approvals").exists()
+
+
+def test_the_digest_to_compare_is_shown(site: Site, write: Callable[..., Path]) -> None:
+    said = run("approve", str(write()), "--folder", str(site.folder), "--show")
+    assert f"digest {digest(load_federation(write()))}" in said

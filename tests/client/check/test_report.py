@@ -136,11 +136,13 @@ def test_expiry(days: int, level: str, authority: Authority) -> None:
 def test_approvals(filled: Home, write: Callable[..., Path], content: dict[str, object]) -> None:
     from client.approvals import approve
 
-    filled.site_file.write_text(filled.site_file.read_text() + 'approval = true\nfederations = ["other"]\n')
+    given = filled.site_file.read_text()
+    filled.site_file.write_text(given + "approval = true\n")
     content["sites"] = {"hill": {}, "salt-lake": {}}
     content["directions"] = [{"sources": ["hill"], "targets": ["salt-lake"]}]
     path, _ = approve(filled.path, write(), "A. Steward")
     (path.parent / "abc.toml").write_text("by = 3")
+    filled.site_file.write_text(given + 'approval = true\nfederations = ["other"]\n')
     found = list(check(filled))
     assert "small, by A. Steward" in texts(found, "approvals", "warn")
     assert "policy.federations does not name it" in texts(found, "approvals", "warn")

@@ -25,6 +25,15 @@ def test_a_new_site(home: Home) -> None:
     assert "approval     none" in said
 
 
+def test_in_containers_each_half_says_what_it_cannot_see(home: Home, welcome: Callable[..., Path]) -> None:
+    join(home, welcome())
+    home.relay.rename(home.path / "elsewhere")
+    assert "coordinator  not seen from here; ask in the relay's own container" in lines(status(home))
+    (home.path / "elsewhere").rename(home.relay)
+    home.agent.rename(home.path / "elsewhere")
+    assert "agent        not seen from here; ask in its own container" in lines(status(home))
+
+
 def test_a_site_at_work(home: Home, welcome: Callable[..., Path], monkeypatch) -> None:
     join(home, welcome())
     since = "2026-01-01T00:00:00+00:00"

@@ -130,8 +130,11 @@ def test_how_far_a_run_is(folder: Folder, flower: StandIn, run: Run) -> None:
     assert run_states(folder, [run])[0].missing == ("round 1: salt-lake is away",)
     flower.up = False
     assert state(folder) == ("waiting", 1, 3, "the coordinator is not up")
-    say(run, END)
-    assert state(folder) == ("complete", 1, 3, "")
+    say(run, STEP)
+    assert run_states(folder, [run])[0].missing == ()  # what was done since has not waited
+    say(run, {"kind": "missing", "text": "salt-lake is away"}, END)
+    assert state(folder) == ("complete", 3, 3, "")  # rounds that early stopping spared are done
+    assert (run_states(folder, [run])[0].missing, run_states(folder, [run])[0].doing) == ((), "")
 
 
 def test_a_run_that_failed_is_started_again(folder: Folder, flower: Any, run: Run) -> None:
@@ -254,9 +257,15 @@ def test_on_a_terminal_scores_and_who_is_missing_are_lines() -> None:
     assert "the coordinator is not up" in said
 
 
-def test_off_a_terminal_nothing_is_shown() -> None:
+def test_off_a_terminal_only_who_is_missing_is_said_and_not_among_the_results(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     written = io.StringIO()
     with following.screen(Console(file=written)) as shown:
-        shown.show(BEGIN)
-        shown.note("x")
+        for event in (BEGIN, STEP, {"kind": "missing", "time": "12:00", "text": "round 1: c is away"}):
+            shown.show(event)
+        shown.note("the coordinator is not up")
+        shown.note("the coordinator is not up")
     assert written.getvalue() == ""
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "12:00 round 1: c is away\nthe coordinator is not up\n")
