@@ -165,7 +165,7 @@ def _down(loopback: Loopback, names: Sequence[str]) -> tuple[float, float]:
 
 def _save_arrays(folder: Path) -> None:
     """Write what the usual form trains on, so that reading a table of encounters does not count."""
-    embedding = Embedding(name="minilm", normalisation="centred", unknown="mask")
+    embedding = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="sentence")
     for site, name in zip(SITES, USUAL, strict=True):
         data = prepare(load_site(folder / "hospitals" / f"{site}.toml"), embedding)
         arrays = {"table": data.table.numpy()}

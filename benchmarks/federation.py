@@ -64,7 +64,7 @@ def federations(folder: Path, runs: int) -> Comparison:
 
 def save_arrays(folder: Path) -> None:
     """Write what the bare loop trains on."""
-    embedding = Embedding(name="minilm", normalisation="centred", unknown="mask")
+    embedding = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="sentence")
     arrays = {}
     for name in SITES:
         data = prepare(load_site(folder / f"{name}.toml"), embedding)

@@ -33,7 +33,7 @@ class Encounters:
     Attributes
     ----------
     tokens : Tensor
-        int32 (N, L), rows of the embedding table, 0 for no token.
+        uint8, int16 or int32 (N, L), rows of the embedding table, 0 for no token.
     labels : Tensor
         int64 (N,).
     """

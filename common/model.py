@@ -47,7 +47,7 @@ class ConceptCNN(nn.Module):
         Parameters
         ----------
         tokens : Tensor
-            int32 or int64 (B, L), rows of the table; 0 is no token.
+            Of any type of whole numbers (B, L), rows of the table; 0 is no token.
         generator : torch.Generator, optional
             Draws the dropout mask; without one nothing is dropped.
 
@@ -60,6 +60,7 @@ class ConceptCNN(nn.Module):
 
     def features(self, tokens: Tensor) -> Tensor:
         """Give the pooled filters (B, F) of tokens (B, L)."""
+        tokens = tokens.int()  # many encounters are kept in one byte a token, which is no index to torch
         if self.conv.kernel_size == (1,):
             return self.project_and_pool(tokens)
         return self.convolve_and_pool(tokens)

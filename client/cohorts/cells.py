@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from client.cohorts.ids import Ids
 from common.errors import Problems
 
 SHOWN = 5  # row numbers in a message
@@ -30,6 +31,7 @@ class Fault:
 
 
 Reading: TypeAlias = Callable[[str], str | Fault]
+Codes: TypeAlias = NDArray[Any]  # whole numbers of the smallest type that holds them: N rows of 70 columns add up
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +40,14 @@ class Column:
 
     Attributes
     ----------
-    codes : int32 array (N,)
+    codes : uint8, uint16 or int32 array (N,)
         For each row, the position of its cell in `cells`.
     cells : tuple of str (K,)
-        The different cells, as `spell` gives them, each once; some may occur in no row.
+        The different cells, as `spell` gives them, each once; some may occur in no row. Where the reader was told what
+        cells mean, one cell stands for all that mean the same.
     """
 
-    codes: NDArray[np.int32]
+    codes: Codes
     cells: tuple[str, ...]
 
 
@@ -59,11 +62,14 @@ class Table:
     columns : dict of str to Column
     rows : int64 array (N,)
         Number of each row in the file; the first row under the header is 1.
+    ids : dict of str to Ids
+        The columns that were read as ids.
     """
 
     file: str
     columns: dict[str, Column]
     rows: NDArray[np.int64]
+    ids: dict[str, Ids] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,19 +79,18 @@ class Table:
         if kept.all():
             return self
         columns = {name: Column(column.codes[kept], column.cells) for name, column in self.columns.items()}
-        return Table(self.file, columns, self.rows[kept])
+        ids = {name: column.take(kept) for name, column in self.ids.items()}
+        return Table(self.file, columns, self.rows[kept], ids)
 
 
 def spell(cell: str) -> str:
     """Give the one spelling of a cell: no spaces around it, and a whole number without its ".0"."""
     cell = cell.strip()
-    whole = _WHOLE.fullmatch(cell)
+    whole = _WHOLE.fullmatch(cell) if cell.endswith("0") and "." in cell else None
     return whole[1] if whole else cell
 
 
-def decode(
-    table: Table, name: str, reading: Reading, numbers: Mapping[str, int], problems: Problems
-) -> NDArray[np.int32]:
+def decode(table: Table, name: str, reading: Reading, numbers: Mapping[str, int], problems: Problems) -> Codes:
     """Read a column: each different cell once, then all rows together.
 
     Parameters
@@ -101,17 +106,23 @@ def decode(
 
     Returns
     -------
-    int32 array (N,)
+    int8 array (N,), or wider where `numbers` asks for it
         -1 where a cell has a fault.
     """
+    values = find_values(table, name, reading, numbers, problems)
+    return values.astype(np.min_scalar_type(-1 - max(numbers.values())))[table.columns[name].codes]
+
+
+def find_values(
+    table: Table, name: str, reading: Reading, numbers: Mapping[str, int], problems: Problems
+) -> NDArray[np.int64]:
+    """Give what each different cell of a column stands for, (K,); the rest is as in `decode`."""
     column = table.columns[name]
     answers = [reading(cell) for cell in column.cells]
-    found = np.array([-1 if isinstance(a, Fault) else numbers[a] for a in answers], dtype=np.int32)[column.codes]
-    if (found < 0).any():
-        for fault in dict.fromkeys(answer for answer in answers if isinstance(answer, Fault)):
-            at_fault = np.array([answer == fault for answer in answers])[column.codes]
-            note(problems, table, name, fault, at_fault)
-    return found
+    for fault in dict.fromkeys(answer for answer in answers if isinstance(answer, Fault)):
+        at_fault = np.array([answer == fault for answer in answers])[column.codes]
+        note(problems, table, name, fault, at_fault)
+    return np.array([-1 if isinstance(answer, Fault) else numbers[answer] for answer in answers], dtype=np.int64)
 
 
 def note(problems: Problems, table: Table, name: str, fault: Fault, at_fault: NDArray[np.bool_]) -> None:

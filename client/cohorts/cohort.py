@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from client.cohorts.cells import Codes
 from client.cohorts.concepts import Source
 from client.cohorts.encounters import (
     Encounters,
@@ -21,13 +22,13 @@ from client.cohorts.encounters import (
     read_encounters,
     take_where,
 )
-from client.cohorts.splits import NUMBERS, TEST, TRAIN, VALIDATION, assign
+from client.cohorts.splits import NUMBERS, TEST, assign
+from client.cohorts.tokens import Numbers, number_type, token_blocks
+from client.cohorts.wanted import find_wanted
 from common.concepts import ABSENT, UNKNOWN, Token
 from common.errors import CohortError, ConfigError, Problems
 
 if TYPE_CHECKING:  # the site file is made of this package's sections, so that the import would go round
-    from pathlib import Path
-
     from client.site_file import Site
 
 Unknown: TypeAlias = Literal["keep", "mask", "fold"]
@@ -39,13 +40,14 @@ class Split:
 
     Attributes
     ----------
-    tokens : int32 array (N, L)
+    tokens : uint8, int16 or int32 array (N, L)
         1 + position in `Cohort.vocabulary`; 0 is no token. One column for each concept, in the order of the site file.
+        The type is the smallest that holds the vocabulary: ten million encounters of 70 findings take 0.7 GB.
     labels : int64 array (N,)
         1 positive, 0 negative.
     """
 
-    tokens: NDArray[np.int32]
+    tokens: Numbers
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -93,8 +95,7 @@ def read_cohort(site: Site, unknown: Unknown = "mask") -> Cohort:
         _check_classes(files, parts, problems)
     problems.raise_if_any(CohortError)
     assert parts is not None  # otherwise there is a problem
-    splits = (_gather(files, parts, NUMBERS[name]) for name in (TRAIN, VALIDATION, TEST))
-    return Cohort(vocabulary, *splits)
+    return Cohort(vocabulary, **_gather(files, parts, len(vocabulary)))
 
 
 def number_tokens(sources: Sequence[Source], unknown: Unknown) -> tuple[tuple[Token, ...], list[dict[str, int]]]:
@@ -118,49 +119,38 @@ def number_tokens(sources: Sequence[Source], unknown: Unknown) -> tuple[tuple[To
 def _read_files(site: Site, numbers: Sequence[Mapping[str, int]], problems: Problems) -> list[Encounters | None]:
     """Read the file and, where there is one, the test file."""
     section = site.file.cohort
-    tables = [read_available(path, _wanted(site, path), problems) for path in site.files]
+    tables = [read_available(path, find_wanted(site, path), problems) for path in site.files]
     read = [table for table in tables if table is not None]
     if len(read) == len(tables):
         check_where(read, section.where, problems)
+    del read
     files: list[Encounters | None] = []
-    for table in tables:
-        taken = None if table is None else take_where(table, section.where, problems)
-        files.append(None if taken is None else read_encounters(section, taken, site.sources, numbers, problems))
+    while tables:
+        table = tables.pop(0)  # held by no other name: it may be as large as the cohort
+        table = None if table is None else take_where(table, section.where, problems)
+        files.append(None if table is None else read_encounters(section, table, site.sources, numbers, problems))
     first, last = files[0], files[-1]
     if first is not None and last is not None and first is not last and section.id is not None:
         check_shared_ids(first.table, last.table, section.id, problems)
     return files
 
 
-def _wanted(site: Site, path: Path) -> dict[str, str]:
-    """Give the columns to read from a file, each with the key of the site file that names it."""
-    section, plan = site.file.cohort, site.file.split
-    wanted = {} if section.id is None else {section.id: "cohort.id"}
-    wanted |= {section.label.column: "cohort.label.column"}
-    wanted |= {source.column: source.key for source in site.sources}
-    if plan.column is not None and path == site.files[0]:
-        wanted.setdefault(plan.column, "split.column")
-    for column in section.where:
-        wanted.setdefault(column, "cohort.where")
-    return wanted
-
-
-def _assign(site: Site, files: list[Encounters | None], problems: Problems) -> list[NDArray[np.int32]] | None:
+def _assign(site: Site, files: list[Encounters | None], problems: Problems) -> list[Codes] | None:
     """Give the part of every encounter of every file, as in `NUMBERS`; None where that cannot be said."""
     section, plan = site.file.cohort, site.file.split
     first = files[0]
-    needed = {section.id, plan.column} - {None}
-    if first is None or not needed <= first.table.columns.keys():
+    needed = {section.id, section.patient, plan.column} - {None}
+    if first is None or not needed <= first.table.columns.keys() | first.table.ids.keys():
         return None
-    parts = [assign(plan, first.table, section.id, problems)]
+    parts = [assign(plan, first.table, section.patient or section.id, problems)]
     if len(files) > 1:
         if files[1] is None:
             return None
-        parts.append(np.full(len(files[1].table), NUMBERS[TEST], dtype=np.int32))
+        parts.append(np.full(len(files[1].table), NUMBERS[TEST], dtype=np.int8))
     return parts
 
 
-def _check_classes(files: list[Encounters | None], parts: list[NDArray[np.int32]], problems: Problems) -> None:
+def _check_classes(files: list[Encounters | None], parts: list[Codes], problems: Problems) -> None:
     """Report a part without encounters of either class, unless labels or parts are at fault anyway."""
     labels = np.concatenate([file.labels for file in files if file is not None])
     part = np.concatenate(parts)
@@ -179,8 +169,17 @@ def _check_classes(files: list[Encounters | None], parts: list[NDArray[np.int32]
             problems.add(f"the {name} part has no {lacks} encounter, of {len(mine)}; check [split] and cohort.label")
 
 
-def _gather(files: list[Encounters | None], parts: list[NDArray[np.int32]], place: int) -> Split:
-    """Put together the encounters of one part."""
-    mine = [(file, part == place) for file, part in zip(files, parts, strict=True) if file is not None]
-    tokens = np.concatenate([file.tokens[rows] for file, rows in mine])  # (N, L)
-    return Split(tokens, np.concatenate([file.labels[rows] for file, rows in mine]).astype(np.int64))
+def _gather(files: list[Encounters | None], parts: list[Codes], largest: int) -> dict[str, Split]:
+    """Put together the encounters of each part; `largest` is the highest number of a token."""
+    read = [file for file in files if file is not None]
+    labels, part = np.concatenate([file.labels for file in read]), np.concatenate(parts)
+    kind, length = number_type(largest), len(read[0].codes)
+    tokens = {place: np.empty((int((part == place).sum()), length), dtype=kind) for place in NUMBERS.values()}
+    filled = dict.fromkeys(tokens, 0)
+    for file, own in zip(read, parts, strict=True):
+        for rows, block in token_blocks(file.codes, file.numbers, largest):
+            for place, into in tokens.items():
+                mine = block[own[rows] == place]
+                into[filled[place] : filled[place] + len(mine)] = mine
+                filled[place] += len(mine)
+    return {name: Split(tokens[place], labels[part == place].astype(np.int64)) for name, place in NUMBERS.items()}

@@ -1,6 +1,6 @@
 """One file of encounters: the rows to take, their labels, ids and tokens.
 
-Letters: N encounters, L concepts.
+Letters: N encounters, K different cells of a column.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.cohorts import labels
-from client.cohorts.cells import Fault, Table, decode, note, spell
+from client.cohorts.cells import Codes, Fault, Table, decode, note, spell
 from client.cohorts.concepts import Source
 from client.cohorts.reader import read_header, read_table
 from client.cohorts.section import CohortSection
+from client.cohorts.tokens import LISTED, find_numbers
+from client.cohorts.wanted import Wanted
 from common.errors import CohortError, Problems
-
-LISTED = 10  # names or columns in one message
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,33 +31,32 @@ class Encounters:
     ----------
     table : Table
         Their rows.
-    labels : int32 array (N,)
+    labels : int8 array (N,)
         1 positive, 0 negative, -1 at fault.
-    tokens : int32 array (N, L)
-        Token numbers; -1 at fault.
+    codes : list of arrays (N,)
+        For each concept, the codes of its column.
+    numbers : list of int64 arrays (K,)
+        For each concept, the token number of each of its column's cells; -1 at fault.
     """
 
     table: Table
-    labels: NDArray[np.int32]
-    tokens: NDArray[np.int32]
+    labels: Codes
+    codes: list[Codes]
+    numbers: list[NDArray[np.int64]]
 
 
-def read_available(path: Path, wanted: Mapping[str, str], problems: Problems) -> Table | None:
-    """Read the wanted columns that the file has; report the others.
-
-    Parameters
-    ----------
-    wanted : mapping of str to str
-        For each column, the key of the site file that names it.
-    """
+def read_available(path: Path, wanted: Wanted, problems: Problems) -> Table | None:
+    """Read the wanted columns that the file has; report the others."""
     try:
         header = read_header(path)
-        _report_missing(path.name, header, wanted, problems)
-        twice = [name for name in wanted if header.count(name) > 1]
+        _report_missing(path.name, header, wanted.keys, problems)
+        twice = [name for name in wanted.keys if header.count(name) > 1]
         for name in twice:
             problems.add(f'{path.name}: column "{name}": {header.count(name)} times in the header; rename all but one')
-        names = [name for name in wanted if header.count(name) == 1]
-        table = read_table(path, names) if names else None
+        names = [name for name in wanted.keys if header.count(name) == 1]
+        read = [name for name in names if name in wanted.meanings]
+        ids = {name: seed for name, seed in wanted.ids.items() if name in names}
+        table = read_table(path, read, wanted.meanings, ids) if names else None
     except CohortError as error:
         problems.add(str(error))
         return None
@@ -88,7 +87,7 @@ def read_encounters(
     numbers: Sequence[Mapping[str, int]],
     problems: Problems,
 ) -> Encounters | None:
-    """Read labels, drop the encounters without one, check the ids, and read the tokens.
+    """Read labels, drop the encounters without one, check the ids, and find the tokens.
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ def read_encounters(
         None where the label's column is missing or no encounter is left; there is a problem then.
     """
     if section.label.column not in table.columns:
-        _read_tokens(table, sources, numbers, problems)
+        find_numbers(table, sources, numbers, problems)
         return None
     found = decode(table, section.label.column, section.label.read, labels.NUMBERS, problems)
     kept = found != labels.NUMBERS[labels.LEFT_OUT]
@@ -109,17 +108,16 @@ def read_encounters(
         problems.add(f"{table.file}: cohort.label.leave_out leaves none of {len(table)} rows; check its spellings")
         return None
     table = table.take(kept)
-    if section.id is not None and section.id in table.columns:
-        _check_ids(table, section.id, problems)
-    return Encounters(table, found[kept], _read_tokens(table, sources, numbers, problems))
+    _check_ids(table, section, problems)
+    values = find_numbers(table, sources, numbers, problems)
+    codes = [table.columns[source.column].codes for source in sources if source.column in table.columns]
+    return Encounters(table, found[kept], codes, values)
 
 
 def check_shared_ids(first: Table, second: Table, name: str, problems: Problems) -> None:
     """Report ids of the test file that the other file has too: an encounter would train and test."""
-    if name in first.columns and name in second.columns:
-        used = _present(first, name)
-        column = second.columns[name]
-        shared = np.array([cell != "" and cell in used for cell in column.cells])[column.codes]
+    if name in first.ids and name in second.ids:
+        shared = second.ids[name].shared(first.ids[name]) & ~second.ids[name].blank()
         remedy = "an encounter may not both train and test; remove it from one of the files"
         fault = Fault(f"an id that {first.file} has too", remedy)
         note(problems, second, name, fault, shared)
@@ -142,29 +140,18 @@ def _present(table: Table, name: str) -> set[str]:
     return {column.cells[code] for code in np.unique(column.codes)}
 
 
-def _check_ids(table: Table, name: str, problems: Problems) -> None:
-    column = table.columns[name]
-    blank = np.array([cell == "" for cell in column.cells])[column.codes]
-    note(problems, table, name, Fault("a blank id", "give each encounter an id"), blank)
-    shared = np.bincount(column.codes)[column.codes] > 1
-    remedy = "an id names one encounter; correct the ids, or name another column as cohort.id"
-    note(problems, table, name, Fault("an id that another row has too", remedy), shared & ~blank)
-
-
-def _read_tokens(
-    table: Table, sources: Sequence[Source], numbers: Sequence[Mapping[str, int]], problems: Problems
-) -> NDArray[np.int32]:
-    """Read every concept's column, int32 (N, L), and report at most `LISTED` problems and how many more there are."""
-    tokens = np.zeros((len(table), len(sources)), dtype=np.int32)
-    own = Problems(table.file)
-    for place, (source, values) in enumerate(zip(sources, numbers, strict=True)):
-        if source.column in table.columns:
-            tokens[:, place] = decode(table, source.column, source.read, values, own)
-    for line in own.lines[:LISTED]:
-        problems.add(line)
-    if len(own.lines) > LISTED:
-        problems.add(f"{table.file}: {len(own.lines) - LISTED} more problems of this kind in other columns")
-    return tokens
+def _check_ids(table: Table, section: CohortSection, problems: Problems) -> None:
+    """Report blank ids, ids that are not an encounter's own, and blank patients."""
+    if section.id is not None and section.id in table.ids:
+        ids = table.ids[section.id]
+        blank = ids.blank()
+        note(problems, table, section.id, Fault("a blank id", "give each encounter an id"), blank)
+        remedy = "an id names one encounter; correct the ids, or name another column as cohort.id"
+        fault = Fault("an id that another row has too", remedy)
+        note(problems, table, section.id, fault, ids.repeated() & ~blank)
+    if section.patient is not None and section.patient in table.ids:
+        fault = Fault("a blank patient", "say whose encounter it is, or remove cohort.patient")
+        note(problems, table, section.patient, fault, table.ids[section.patient].blank())
 
 
 def _report_missing(file: str, header: list[str], wanted: Mapping[str, str], problems: Problems) -> None:

@@ -1,14 +1,14 @@
-"""Opens a CSV or Parquet file and gives its cells as text. Arrow's own messages quote rows: they are never passed on.
+"""Reads the columns of a CSV or Parquet file, some rows at a time, so that memory holds little more than codes.
 
-Every cell becomes text by one rule, so that a site file reads a table alike from CSV and from Parquet: a null and a NaN
-are blank, booleans are true and false, whole numbers have no ".0", dates are ISO.
+Arrow's own messages quote rows: they are never passed on.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.csv as pa_csv  # type: ignore[import-untyped]
 import pyarrow.parquet as pa_parquet  # type: ignore[import-untyped]
 
-from client.cohorts.cells import Column, Table, count_rows, spell
+from client.cohorts.cells import Table, count_rows
+from client.cohorts.columns import ColumnReader, IdReader, Meaning
 from common.errors import CohortError
 
 KINDS = (".csv", ".parquet")
-BLOCK = 8 << 20  # bytes read at a time: a row must fit into it
+BLOCK = 8 << 20  # bytes of a CSV read at a time: a row must fit into it
+ROWS = 1 << 16  # of a Parquet file read at a time
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
 _INDEX = re.compile(r"__index_level_[0-9]+__")  # what pandas adds to Parquet for an index of its own
 _NO_CSV = "cannot be read as CSV; expected cells separated by commas, quotes closed, in UTF-8"
 
@@ -46,17 +47,43 @@ def read_header(path: Path) -> list[str]:
         raise CohortError(f"{path.name}: cannot be opened; check that it is a file that this user may read") from None
 
 
-def read_table(path: Path, names: Sequence[str]) -> Table:
+def read_table(
+    path: Path,
+    names: Sequence[str],
+    meanings: Mapping[str, Meaning] | None = None,
+    ids: Mapping[str, int] | None = None,
+) -> Table:
     """Read the columns `names`, all of which the file has.
+
+    Parameters
+    ----------
+    meanings : mapping of str to callable, optional
+        What the cells of a column mean: of all that mean the same, one is kept. However many different numbers or days
+        a column holds, the table then holds few cells.
+    ids : mapping of str to int, optional
+        Columns to read as ids, each with the seed of its digests; a column may be in `names`, too.
 
     Raises
     ------
     CohortError
         The file cannot be read, a row of a CSV has cells too many or too few, or a column of Parquet no plain values.
     """
-    table = _read_csv(path, names) if path.suffix.lower() == ".csv" else _read_parquet(path, names)
-    columns = {name: _column(path, name, table.column(name)) for name in names}
-    return Table(path.name, columns, np.arange(1, table.num_rows + 1, dtype=np.int64))
+    columns = {name: ColumnReader((meanings or {}).get(name)) for name in names}
+    named = {name: IdReader(seed) for name, seed in (ids or {}).items()}
+    readers: list[tuple[str, ColumnReader | IdReader]] = [*columns.items(), *named.items()]
+    count = 0
+    for batch in _ahead(_batches(path, tuple(dict(readers)), names)):
+        count += len(batch)
+        for name, reader in readers:
+            values = batch.column(name)
+            try:
+                reader.read(values)
+            except pa.ArrowException:
+                expected = "expected text, numbers, booleans or dates"
+                raise CohortError(f'{path.name}: column "{name}" holds {values.type}; {expected}') from None
+    rows = np.arange(1, count + 1, dtype=np.int64)
+    read = {name: reader.column() for name, reader in columns.items()}
+    return Table(path.name, read, rows, {name: reader.ids() for name, reader in named.items()})
 
 
 def _csv_header(path: Path) -> list[str]:
@@ -82,9 +109,33 @@ def _parquet_header(path: Path) -> list[str]:
     return [name for name in names if not _INDEX.fullmatch(name)]
 
 
-def _read_csv(path: Path, names: Sequence[str]) -> Any:
+def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """Let Arrow read the next batch while this one is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _batches(path: Path, names: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
+    """Give some rows after the other, as Arrow's record batches; the columns `coded` as dictionaries, if text."""
+    return (_csv_batches if path.suffix.lower() == ".csv" else _parquet_batches)(path, names, coded)
+
+
+def _parquet_batches(path: Path, names: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
     try:
-        return _parse(path, names, None)
+        nested = {field.name for field in pa_parquet.read_schema(path) if pa.types.is_nested(field.type)}
+        with pa_parquet.ParquetFile(path, read_dictionary=[name for name in coded if name not in nested]) as file:
+            yield from file.iter_batches(ROWS, columns=list(names))
+    except (pa.ArrowException, OSError):
+        raise CohortError(f"{path.name}: cannot be read as Parquet; export it again") from None
+
+
+def _csv_batches(path: Path, names: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
+    try:
+        yield from _parse(path, names, coded)
+        return
     except (pa.ArrowException, KeyError, OSError):
         ragged = _ragged_rows(path, names)
     if not ragged:
@@ -102,55 +153,25 @@ def _ragged_rows(path: Path, names: Sequence[str]) -> list[int]:
         return "skip"
 
     try:
-        _parse(path, names, leave_out)
+        for _ in _parse(path, names, names, leave_out):
+            pass
     except (pa.ArrowException, KeyError, OSError):
         return []
     return ragged
 
 
-def _parse(path: Path, names: Sequence[str], leave_out: Any) -> Any:
-    """Read with a dictionary for each column: each different cell is kept, and spelled, once.
+def _parse(path: Path, names: Sequence[str], coded: Sequence[str], leave_out: Any = None) -> Iterator[Any]:
+    """Read blocks of a CSV.
 
     With a function for ragged rows, one thread reads: only then are rows numbered, and Arrow's threads, when they give
     the function back while Python ends, abort the process (seen in one run of twenty).
     """
-    return pa_csv.read_csv(
+    text = pa.string()
+    types = {name: pa.dictionary(pa.int32(), text) if name in coded else text for name in names}
+    with pa_csv.open_csv(
         path,
         read_options=pa_csv.ReadOptions(use_threads=leave_out is None, block_size=BLOCK),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
-        convert_options=pa_csv.ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, _TEXT)),
-    )
-
-
-def _read_parquet(path: Path, names: Sequence[str]) -> Any:
-    try:
-        return pa_parquet.read_table(path, columns=list(names), read_dictionary=list(names))
-    except (pa.ArrowException, OSError):
-        raise CohortError(f"{path.name}: cannot be read as Parquet; export it again") from None
-
-
-def _column(path: Path, name: str, values: Any) -> Column:
-    """Give the different cells of an Arrow column as text, and the position of each row's cell among them."""
-    if len(values) == 0:
-        return Column(np.empty(0, dtype=np.int32), ())
-    try:
-        encoded = _encode(values)
-        cells = encoded.dictionary.cast(pa.string()).to_pylist()
-    except pa.ArrowException:
-        wanted = "expected text, numbers, booleans or dates"
-        raise CohortError(f'{path.name}: column "{name}" holds {values.type}; {wanted}') from None
-    if pa.types.is_floating(encoded.dictionary.type):
-        cells = ["" if cell == "nan" else cell for cell in cells]
-    codes = encoded.indices.fill_null(len(cells)).to_numpy(zero_copy_only=False)
-    cells = [spell(cell or "") for cell in (*cells, "")]  # the last one stands for null
-    first: dict[str, int] = {}
-    merged = np.array([first.setdefault(cell, len(first)) for cell in cells], dtype=np.int32)  # "1" and "1.0" are one
-    return Column(merged[codes], tuple(first))
-
-
-def _encode(values: Any) -> Any:
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.string())
-    if not pa.types.is_dictionary(values.type):
-        values = values.dictionary_encode()
-    return values.unify_dictionaries().combine_chunks()
+        convert_options=pa_csv.ConvertOptions(include_columns=list(names), column_types=types),
+    ) as reader:
+        yield from reader

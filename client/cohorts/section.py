@@ -23,6 +23,8 @@ class CohortSection(Declared):
         CSV or Parquet; relative to the site file.
     id : str, optional
         Column that names an encounter; no two encounters share one.
+    patient : str, optional
+        Column that names a patient; draws are then by patient, so that a patient's encounters stay in one part.
     where : dict of str to tuple of str
         Rows to take: allowed cells of each column.
     texts : dict of str to str
@@ -34,6 +36,7 @@ class CohortSection(Declared):
     file: str
     test_file: str | None = None
     id: str | None = None
+    patient: str | None = None
     where: dict[str, Words] = Field(default_factory=dict)
     label: Label
     findings: Findings | None = None
@@ -57,6 +60,8 @@ class CohortSection(Declared):
         """Give every column that has one meaning, and the key that names it; ``where`` may name any column."""
         if self.id is not None:
             yield self.id, "id"
+        if self.patient is not None:
+            yield self.patient, "patient"
         yield self.label.column, "label.column"
         if self.findings is not None:
             listed = self.findings.columns if isinstance(self.findings.columns, dict) else {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -12,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from client.cohorts.cells import Fault, Table, clashes, decode, refuse, spell
+from client.cohorts.cells import Codes, Fault, Table, clashes, decode, refuse, spell
+from client.cohorts.ids import digests
 from common.errors import Problems
 from common.toml import Declared
 
@@ -118,7 +117,7 @@ class SplitPlan(Declared):
         return TEST if day >= self.test_from else TRAIN
 
 
-def assign(plan: SplitPlan, table: Table, identity: str | None, problems: Problems) -> NDArray[np.int32]:
+def assign(plan: SplitPlan, table: Table, identity: str | None, problems: Problems) -> Codes:
     """Give the part of each encounter of the cohort's file.
 
     Parameters
@@ -128,17 +127,17 @@ def assign(plan: SplitPlan, table: Table, identity: str | None, problems: Proble
 
     Returns
     -------
-    int32 array (N,)
+    int8 array (N,)
         As in `NUMBERS`; -1 where the column at fault does not say.
     """
     if plan.by == "hash":
         drawn = draws(plan.seed, table, identity)
         test, validation = _number(plan.test), _number(plan.validation)
-        parts = np.where(drawn < test, NUMBERS[TEST], NUMBERS[TRAIN]).astype(np.int32)
+        parts = np.where(drawn < test, NUMBERS[TEST], NUMBERS[TRAIN]).astype(np.int8)
         parts[(drawn >= test) & (drawn < test + validation)] = NUMBERS[VALIDATION]
         return parts
     if plan.by == "file" or plan.column is None:
-        parts = np.full(len(table), NUMBERS[TRAIN], dtype=np.int32)
+        parts = np.full(len(table), NUMBERS[TRAIN], dtype=np.int8)
     else:
         parts = decode(table, plan.column, plan.read, NUMBERS, problems)
     if isinstance(plan.validation, float):
@@ -150,15 +149,13 @@ def assign(plan: SplitPlan, table: Table, identity: str | None, problems: Proble
 def draws(seed: int, table: Table, identity: str | None) -> NDArray[np.float64]:
     """Draw a number in [0, 1) for each row, float64 (N,), from the seed and the row's id or number alone."""
     if identity is None:
-        return _draw(seed, table.rows.tolist())
-    column = table.columns[identity]
-    return _draw(seed, column.cells)[column.codes]
-
-
-def _draw(seed: int, names: Iterable[str | int]) -> NDArray[np.float64]:
-    heads = b"".join(hashlib.sha256(f"{seed}|{name}".encode()).digest()[:8] for name in names)
-    bits = np.frombuffer(heads, dtype=">u8") >> np.uint64(11)  # 53 bits, so that the division is exact
-    return bits.astype(np.float64) / 2.0**53
+        keys = digests(seed, table.rows)
+    elif identity in table.ids and table.ids[identity].seed == seed:
+        keys = table.ids[identity].keys
+    else:
+        keys = digests(seed, table.columns[identity].cells)[table.columns[identity].codes]
+    bits = keys[:, 0] >> np.uint64(11)  # 53 bits, so that the division is exact
+    return bits / 2.0**53
 
 
 def _number(share: Share | None) -> float:

@@ -46,7 +46,7 @@ def test_every_encounter_becomes_its_tokens(hospital):
 
 def test_dtypes_and_shapes(hospital):
     train = read_cohort(hospital()).train
-    assert (train.tokens.dtype, train.tokens.shape) == (np.int32, (4, 4))
+    assert (train.tokens.dtype, train.tokens.shape) == (np.uint8, (4, 4))
     assert (train.labels.dtype, train.labels.shape) == (np.int64, (4,))
 
 
