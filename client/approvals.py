@@ -139,6 +139,7 @@ def _embedding_faults(federation: Federation, task: Greet | Work) -> list[str]:
         "embedding": embedding.name in federation.embeddings,
         "normalisation": embedding.normalisation == federation.normalisation,
         "unknown": embedding.unknown == federation.unknown,
+        "absence": embedding.absence == federation.absence,
         "vocabulary": embedding.vocabulary is None or embedding.name == ONE_HOT,
     }
     return [name for name, fits in agreed.items() if not fits]

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from client.cohorts.cohort import Cohort, Split, read_cohort
+from client.cohorts.tokens import Numbers
 from client.compact import basis_of
 from client.site_file import Site
 from client.training import Encounters
-from common.concepts import Token
+from common.concepts import NONE, Token
 from common.config import ONE_HOT
 from common.embeddings import EmbeddingTable, Fingerprint, load_table, one_hot
 from common.errors import TableError
 from common.tasks import Embedding
 
 SPLITS = ("train", "validation", "test")
+_BLOCK = 1 << 16  # encounters whose tokens are looked at together: numpy makes indices of 8 bytes of them
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def open_table(site: Site, embedding: Embedding) -> EmbeddingTable:
 
 def fingerprint(site: Site, embedding: Embedding) -> Fingerprint:
     """Give the fingerprint of the site's embedding space."""
-    return open_table(site, embedding).fingerprint(embedding.normalisation)
+    return open_table(site, embedding).fingerprint(embedding.normalisation, embedding.shown)
 
 
 def prepare(site: Site, embedding: Embedding) -> Prepared:
@@ -86,9 +87,11 @@ def prepare(site: Site, embedding: Embedding) -> Prepared:
     cohort = read_cohort(site, embedding.unknown)
     table = open_table(site, embedding)
     used = _used(cohort)
+    if embedding.shown == NONE:  # absent findings are left as row 0, no token
+        used = used[[cohort.vocabulary[index].denied is None for index in used]]
     # a token that no encounter has needs no row
-    vectors = table.select([cohort.vocabulary[index] for index in used], embedding.normalisation)
-    place = np.zeros(len(cohort.vocabulary) + 1, dtype=np.int32)
+    vectors = table.select([cohort.vocabulary[index] for index in used], embedding.normalisation, embedding.shown)
+    place = np.zeros(len(cohort.vocabulary) + 1, dtype=cohort.train.tokens.dtype)
     place[used + 1] = np.arange(1, len(used) + 1)
     splits = {name: _encounters(getattr(cohort, name), place) for name in SPLITS}
     return Prepared(torch.from_numpy(vectors), splits)
@@ -106,17 +109,27 @@ def _used(cohort: Cohort) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Give the indices of the vocabulary that some encounter has."""
     seen = np.zeros(len(cohort.vocabulary) + 1, dtype=bool)
     for name in SPLITS:
-        seen[getattr(cohort, name).tokens] = True
+        for block in _blocks(getattr(cohort, name).tokens):
+            seen[block] = True
     return np.flatnonzero(seen[1:])
 
 
-def _encounters(split: Split, place: NDArray[np.int32]) -> Encounters:
-    return Encounters(torch.from_numpy(place[split.tokens]), torch.from_numpy(split.labels.astype(np.int64)))
+def _encounters(split: Split, place: Numbers) -> Encounters:
+    """Put the table's rows in the place of the tokens: a second array may be as large as the site's memory allows."""
+    for block in _blocks(split.tokens):
+        block[...] = place[block]
+    return Encounters(torch.from_numpy(split.tokens), torch.from_numpy(split.labels))
+
+
+def _blocks(tokens: Numbers) -> Iterator[Numbers]:
+    """Give views of some encounters after the others."""
+    for start in range(0, len(tokens), _BLOCK):
+        yield tokens[start : start + _BLOCK]
 
 
 def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
     return {
-        name: Encounters(torch.where(split.tokens > 0, split.tokens + offset, 0).int(), split.labels)
+        name: Encounters(torch.where(split.tokens > 0, split.tokens.int() + offset, 0), split.labels)
         for name, split in part.splits.items()
     }
 

@@ -15,7 +15,7 @@ _COMMANDS = {
     "simulate": ("server.commands", "Run a federation in this process and print the table."),
     "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: join, check, approve, run, audit."),
-    "embed": ("client.embedding.commands", "Build, import and look at embedding tables."),
+    "embed": ("client.embedding.commands", "Build, import, compare and look at embedding tables."),
 }
 
 

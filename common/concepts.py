@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,15 @@ from common.errors import ConfigError
 PRESENT, ABSENT, UNKNOWN = "P", "A", "M"
 
 Wording = Literal["paper", "own"]
+
+# How an absent finding is shown to the classifier; what each does was measured, see docs/vocabularies.md.
+Absence = Literal["text", "sentence", "offset", "none"]
+TEXT: Absence = "text"  # a text of its own, "Not cough", as in the paper
+SENTENCE: Absence = "sentence"  # "The patient does not have cough.", in D further coordinates
+OFFSET: Absence = "offset"  # the finding's vector, and one coordinate more that says absent
+NONE: Absence = "none"  # no token
+
+SAID = "_sentence"  # ends the name of a token's sentence in a list or a table
 
 _FINDING_VALUES = (PRESENT, ABSENT, UNKNOWN)
 # The slash, the hyphen and its look-alikes (U+2010 to U+2015, minus): spreadsheets and editors swap them freely.
@@ -36,10 +45,16 @@ class Token:
         ``code_value``, such as ``C0013404_P``.
     text : str
         What a language model reads, such as ``dyspnea`` or ``Not dyspnea``.
+    sentence : str, optional
+        Of a finding that is present or absent: the same as a whole sentence.
+    denied : Token, optional
+        Of an absent finding: the token of the finding when it is present. What two tokens are is name and text alone.
     """
 
     name: str
     text: str
+    sentence: str | None = field(default=None, compare=False, repr=False)
+    denied: Token | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,9 @@ class Concept:
             raise ConfigError(f"concept {self.code} has no value {value!r}; expected one of {expected}")
         sentence = self.values.get(value)
         text = finding_text(self.text, value) if sentence is None else canonical_text(sentence)
-        return Token(f"{self.code}_{value}", text)
+        said = None if self.values else finding_sentence(self.text, value)
+        denied = self.token(PRESENT) if value == ABSENT and not self.values else None
+        return Token(f"{self.code}_{value}", text, said, denied)
 
     def tokens(self) -> tuple[Token, ...]:
         """Give every token of this concept: P, A, M of a finding; the values of a category, and M."""
@@ -108,6 +125,18 @@ def finding_text(text: str, value: str) -> str:
     if value not in said:
         raise ConfigError(f"a finding has no value {value!r}; expected one of {', '.join(said)}")
     return said[value]
+
+
+def finding_sentence(text: str, value: str) -> str | None:
+    """Say a finding in a sentence: "The patient has fever." A model reads "not" better there; None for unknown."""
+    said = {PRESENT: "The patient has {}.", ABSENT: "The patient does not have {}."}.get(value)
+    return None if said is None else said.format(canonical_text(text))
+
+
+def with_sentences(tokens: Collection[Token]) -> list[Token]:
+    """Give what a language model has to read so that a table serves every way of showing absence."""
+    sentences = [Token(token.name + SAID, token.sentence) for token in tokens if token.sentence is not None]
+    return [*tokens, *sentences]
 
 
 def builtin_concepts(wording: Wording = "paper") -> dict[str, Concept]:

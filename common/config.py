@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
 from common.shape import ModelShape
@@ -83,6 +84,7 @@ class Federation(Declared):
     embeddings: list[Name] = Field(min_length=1)
     normalisation: Normalisation
     unknown: Unknown
+    absence: Absence
     intervals: Replicates = 1000  # of the bootstrap
     model: ModelShape = ModelShape()
     training: Training

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from common.config import Name, Normalisation, Replicates, Training, Unknown
+from common.concepts import NONE, TEXT, Absence
+from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
 from common.shape import ModelShape
 from common.toml import Declared
 
@@ -45,9 +46,15 @@ class Embedding(Declared):
     name: Name
     normalisation: Normalisation
     unknown: Unknown
+    absence: Absence
     vocabulary: Annotated[tuple[str, ...], Field(max_length=1_000_000)] | None = (
         None  # one-hot only: the tokens of all sites, which are its columns
     )
+
+    @property
+    def shown(self) -> Absence:
+        """How absent findings are shown; to one-hot a text is as far from its finding as anything can be."""
+        return TEXT if self.name == ONE_HOT and self.absence != NONE else self.absence
 
 
 class Task(Declared):

@@ -57,7 +57,8 @@ def greet(
     SiteError
         A site is missing, runs another version, or has another embedding space. Names the site and what differs.
     """
-    embedding = Embedding(name=name, normalisation=federation.normalisation, unknown=federation.unknown)
+    choices = federation.model_dump(include={"normalisation", "unknown", "absence"})
+    embedding = Embedding(name=name, **choices)
     task = Greet(version=__version__, embedding=embedding, **vars(origin))
     answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
     facts = {site: _facts(answer, site) for site, answer in answers.items()}

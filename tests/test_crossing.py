@@ -52,7 +52,7 @@ def test_nothing_crosses_but_what_may(captured: tuple[list[Message], Path], hosp
     tokens = {t.name for name in ("allegheny", "salt-lake") for t in load_site(hospitals / f"{name}.toml").vocabulary}
     identifiers = {line.split(",")[0] for line in cells.splitlines()} - {"encounter_id"}
     for message in messages:
-        check_records(message, {384, len(tokens)})
+        check_records(message, {768, len(tokens)})
         words = repr(message.content.config_records) + repr(message.content.metric_records)
         assert not [each for each in identifiers if each in words]
         assert len(words) < 40_000
@@ -101,6 +101,6 @@ def test_the_account_is_what_crossed(captured: tuple[list[Message], Path]) -> No
     assert (linear["bytes"] >= 202 * 4).all()
     assert set(back[back["phase"].isin(["direct", "local"])]["numbers"]) == {0}
     full = back.query("phase == 'full' and embedding == 'minilm'")
-    assert set(full["numbers"]) == {384 * 100 + 100 + 202}
+    assert set(full["numbers"]) == {768 * 100 + 100 + 202}
     total = sum(int(a.numpy().size) for m in messages for r in m.content.array_records.values() for a in r.values())
     assert account["numbers"].sum() == total

@@ -24,7 +24,7 @@ from common.wire import pack, unpack
 from server.simulate import run
 
 Make = Callable[..., Federation]
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="sentence")
 ONE = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
 
 
@@ -59,12 +59,12 @@ def test_one_source_equals_training_alone(
     run(checked, tmp_path / "federation.toml", tmp_path / "run")
     data = prepare(load_site(hospitals / "allegheny.toml"), MINILM)
     model = ConceptCNN(data.table, checked.model, checked.training.dropout)
-    model.load_state_dict(initial_weights(384, checked.model, derive(7, "init")))
+    model.load_state_dict(initial_weights(768, checked.model, derive(7, "init")))
     splits = data.splits
     seed_of = lambda number: derive(7, "train", "allegheny", number)  # noqa: E731
     parts = splits["train"], splits["validation"]
     train(model, Stage(*parts, checked.training, EVERYTHING, seed_of, basis=data.basis))
-    alone = pack(snapshot(model), EVERYTHING, 384, checked.model)["cnn+linear"]
+    alone = pack(snapshot(model), EVERYTHING, 768, checked.model)["cnn+linear"]
     weights = pd.read_json(tmp_path / "run" / "results.json", typ="series")["weights"]
     assert weights["minilm_7_allegheny_source"] == hashlib.sha256(alone.tobytes()).hexdigest()
     table = pd.read_csv(tmp_path / "run" / "results.csv").query("site == 'allegheny' and split == 'test'")
@@ -78,11 +78,12 @@ def test_one_source_equals_training_alone(
         "seed": 7,
     }
     task |= {"training": checked.training, "score": ["test"], "choose_threshold": True, "intervals": checked.intervals}
-    start = pack(initial_weights(384, checked.model, derive(7, "init")), EVERYTHING, 384, checked.model)
+    start = pack(initial_weights(768, checked.model, derive(7, "init")), EVERYTHING, 768, checked.model)
     agent = Agent([load_site(hospitals / "allegheny.toml")])
     figures = agent.answer(Request(Work.model_validate(task).model_dump_json(), dict(start))).figures
     for column, figure in rows.loc["source"].items():
-        assert figures["test." + str(column).replace("_low", ".low")] == figure
+        told = figures.get("test." + str(column).replace("_low", ".low"))  # None where few patients are behind it
+        assert told == (None if pd.isna(figure) else figure)
     pd.testing.assert_series_equal(rows.loc["local"], rows.loc["source"], check_names=False, check_exact=True)
 
 
@@ -110,7 +111,7 @@ def test_federated_equals_pooled(federation: Make, hospitals: Path, tmp_path: Pa
     )
     run(checked, tmp_path / "federation.toml", tmp_path / "run")
     parts = [prepare(load_site(hospitals / f"{name}.toml"), MINILM) for name in ("allegheny", "salt-lake")]
-    state = initial_weights(384, checked.model, derive(7, "init"))
+    state = initial_weights(768, checked.model, derive(7, "init"))
     gradients, counts = [], []
     for part in parts:
         model = ConceptCNN(part.table, checked.model, 0.0)
@@ -143,6 +144,6 @@ def test_unpacked_digest_is_that_of_the_file(federation: Make, tmp_path: Path) -
     run(checked, tmp_path / "federation.toml", tmp_path / "run")
     for name, digest in pd.read_json(tmp_path / "run" / "results.json", typ="series")["weights"].items():
         state = load_file(tmp_path / "run" / "weights" / f"{name}.safetensors")
-        flat = pack(state, EVERYTHING, 384, checked.model)
+        flat = pack(state, EVERYTHING, 768, checked.model)
         assert hashlib.sha256(flat["cnn+linear"].tobytes()).hexdigest() == digest
-        assert unpack(flat, EVERYTHING, 384, checked.model).keys() == state.keys()
+        assert unpack(flat, EVERYTHING, 768, checked.model).keys() == state.keys()

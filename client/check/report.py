@@ -15,12 +15,18 @@ from client.site_file import Site, load_site
 from common.errors import ConfigError, SitebridgeError
 
 
-def check(home: Home) -> Iterator[Finding]:
-    """Look at everything that a site needs, before it joins and whenever something is in doubt."""
+def check(home: Home, trained_on: Path | None = None) -> Iterator[Finding]:
+    """Look at everything that a site needs, before it joins and whenever something is in doubt.
+
+    Parameters
+    ----------
+    trained_on : Path, optional
+        A list of what the model is trained on, see `client.check.tables`.
+    """
     site = cache(lambda: load_site(home.site_file))
     sections = [
         ("cohort", _in(home.agent, lambda: cohort.look(site()))),
-        ("tables", _in(home.agent, _if(site, tables.look))),
+        ("tables", _in(home.agent, _if(site, lambda found: tables.look(found, trained_on)))),
         ("policy", _in(home.agent, _if(site, lambda found: policy.look(found.policy)))),
         ("keys", _in(home.relay, lambda: keys.look(home, _welcome(home)))),
         ("approvals", _in(home.agent, lambda: policy.look_at_approvals(home, _policy(site)))),

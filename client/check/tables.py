@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from client.check.cohort import used_tokens
 from client.check.findings import Said, each
 from client.site_file import Site
-from common.concepts import UNKNOWN
+from client.vocabulary.coverage import FAR, find_nearest
+from client.vocabulary.listing import read_vocabulary, spoken
+from common.concepts import UNKNOWN, Token
 from common.embeddings import load_table
-from common.errors import CohortError, TableError
+from common.errors import CohortError, SitebridgeError, TableError
 
 _SHOWN = 5
 
 
-def look(site: Site) -> Iterator[Said]:
-    """Open every table of the site file and say what it covers."""
+def look(site: Site, trained_on: Path | None = None) -> Iterator[Said]:
+    """Open every table of the site file and say what it covers.
+
+    Parameters
+    ----------
+    trained_on : Path, optional
+        The vocabulary that the model is trained on; concepts far from all of it are warned of.
+    """
     if not site.tables:
         yield "warn", "[tables] names none; the site can then take part with one-hot alone"
     try:
         used = used_tokens(site)
     except CohortError:  # said in its own section
         used = {token.name for token in site.vocabulary}
+    known: Sequence[Token] = ()
+    try:
+        known = () if trained_on is None else spoken(read_vocabulary(str(trained_on))[0])
+    except SitebridgeError as error:
+        yield from (("fail", text) for text in each(error))
     for name in site.tables:
         try:
             yield from _table(site, name, used)
+            if known:
+                yield from _far(site, name, known, used)
         except TableError as error:
             for text in each(error):
                 yield "fail", f"{name}: {text}"
@@ -44,6 +60,13 @@ def _table(site: Site, name: str, used: set[str]) -> Iterator[Said]:
         {"table": name, "dimension": dimension, "fingerprint": mark, "covered": covered, "of": len(site.vocabulary)},
     )
     yield from _missing(name, [token.name for token in missing], used)
+    said = [token for token in site.vocabulary if token.sentence is not None and table.key == "text"]
+    if silent := [token.name for token in said if token.sentence not in known]:
+        yield (
+            "warn",
+            f"{name}: no row for the sentences of {len(silent)} tokens, such as {', '.join(silent[:_SHOWN])}; a "
+            "federation that shows absence by sentences, the default, cannot use this table: build it again",
+        )
 
 
 def _missing(name: str, missing: list[str], used: set[str]) -> Iterator[Said]:
@@ -61,3 +84,30 @@ def _missing(name: str, missing: list[str], used: set[str]) -> Iterator[Said]:
             f"{name}: no row for {', '.join(missing[:_SHOWN])}{'...' if len(missing) > _SHOWN else ''}; no encounter "
             "has them, or they mean unknown: a federation that keeps unknown values cannot use this table",
         )
+
+
+def _far(site: Site, name: str, known: Sequence[Token], used: set[str]) -> Iterator[Said]:
+    """Say which concepts that encounters have lie far from all that the model is trained on."""
+    table = load_table(site.tables[name])
+    held = {table.key_of(token) for token in table.tokens}
+    if lacking := sum(table.key_of(token) not in held for token in known):
+        yield (
+            "warn",
+            f"{name}: no row for {lacking} of {len(known)} concepts the model is trained on, so none is compared; "
+            "build it over both: sitebridge embed build MODEL --site site.toml --texts VOCABULARY.csv --out FILE",
+        )
+        return
+    own = [token for token in spoken(site.vocabulary) if token.name in used and table.key_of(token) in held]
+    nearest = find_nearest(known, table, own, table)
+    far = sorted((one for one in nearest if one.cosine < FAR), key=lambda one: one.cosine)
+    if not far:
+        yield "ok", f"{name}: each of {len(own)} concepts has a near one in what the model is trained on"
+        return
+    listed = ", ".join(f'"{one.token.text}" ({one.cosine:.2f})' for one in far[:_SHOWN])
+    yield (
+        "warn",
+        f"{name}: {len(far)} of {len(own)} concepts are far from all that the model is trained on: {listed}"
+        f"{' and more' if len(far) > _SHOWN else ''}; it hardly knows them. Where another word is as right, write it "
+        "under [cohort.texts]; sitebridge embed coverage shows the nearest",
+        {"table": name, "far": [one.token.name for one in far], "of": len(own)},
+    )

@@ -50,12 +50,19 @@ def join(
     typer.echo(f"If it differs in one place, do not start: remove {home.welcome}, and ask for the file by another way.")
 
 
-def check(folder: Folder = Path("site"), as_json: AsJson = False) -> None:
+def check(
+    folder: Folder = Path("site"),
+    trained_on: Annotated[
+        Path | None,
+        typer.Option(help="What the model is trained on (.csv of token,text): warn of concepts far from it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Say in plain words what is ready and what is not; exit code 1 where something fails."""
     from client.check.report import check as run_check
 
     findings = []
-    for finding in run_check(home_of(folder)):
+    for finding in run_check(home_of(folder), trained_on):
         findings.append(finding)
         if not as_json:
             typer.echo(f"{finding.level:<4}  {finding.section:<10}  {finding.text}")

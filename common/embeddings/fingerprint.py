@@ -33,7 +33,7 @@ from common.errors import TableError
 SKETCH_SIZE = 16
 SKETCH_TOLERANCE = 0.01  # of the root mean square of the sketches
 
-_COMPARED = ("model", "revision", "pooling", "normalisation", "centre_of", "dimension")
+_COMPARED = ("model", "revision", "pooling", "normalisation", "centre_of", "absence", "dimension")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Fingerprint:
     ----------
     model, revision, pooling, normalisation, centre_of : str
         As the table records them.
+    absence : str
+        How an absent finding is shown, see `common.embeddings.absence`.
     dimension : int
-        D.
+        Numbers that the classifier sees of a token.
     sketch : tuple of float
         16 numbers drawn from the probe vectors, or from the centre.
     content : str
@@ -57,6 +59,7 @@ class Fingerprint:
     pooling: str
     normalisation: str
     centre_of: str
+    absence: str
     dimension: int
     sketch: tuple[float, ...]
     content: str = ""

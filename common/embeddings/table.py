@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from common.concepts import Token, canonical_text
-from common.embeddings.centre import centre_and_scale
+from common.concepts import OFFSET, SENTENCE, TEXT, Absence, Token, canonical_text
+from common.embeddings.absence import place, width
+from common.embeddings.centre import TARGET_NORM, centre_and_scale
 from common.embeddings.checks import table_problems
 from common.embeddings.fingerprint import Fingerprint, sketch_of
 from common.embeddings.probes import PROBE_PHRASES
@@ -109,14 +110,34 @@ class EmbeddingTable:
         centred[0] = 0.0
         return centred.astype(np.float32)
 
-    def select(self, tokens: Sequence[Token], normalisation: str | None = None) -> Floats:
-        """Give the normalised vectors of `tokens`, float32 (len(tokens) + 1, D): row 0 zeros, token i in row i + 1."""
-        rows = np.concatenate([np.zeros(1, np.int64), self.rows(tokens)])
-        chosen: Floats = self.normalised(normalisation)[rows]
-        return chosen
+    def select(self, tokens: Sequence[Token], normalisation: str | None = None, absence: Absence = TEXT) -> Floats:
+        """Give the normalised vectors of `tokens`: row 0 zeros, token i in row i + 1.
 
-    def fingerprint(self, normalisation: str | None = None) -> Fingerprint:
-        """Say which embedding space this is, normalised as given or as the table records."""
+        Parameters
+        ----------
+        absence : {"text", "sentence", "offset", "none"}
+            How an absent finding is shown, see `common.embeddings.absence`. A table whose rows are found by name has
+            no sentences: a token's own row is taken for its sentence's.
+
+        Returns
+        -------
+        float32 (len(tokens) + 1, width)
+            See `common.embeddings.absence.width`.
+
+        Raises
+        ------
+        TableError
+            The table lacks some of the tokens.
+        """
+        rows = self.rows([self._read(token, absence) for token in tokens])
+        chosen: Floats = self.normalised(normalisation)[np.concatenate([np.zeros(1, np.int64), rows])]
+        if absence not in (SENTENCE, OFFSET):
+            return chosen
+        absent = np.array([False, *(token.denied is not None for token in tokens)])
+        return place(chosen, absent, absence, self._mean_norm(normalisation))
+
+    def fingerprint(self, normalisation: str | None = None, absence: Absence = TEXT) -> Fingerprint:
+        """Say which embedding space this is, normalised as given or as the table records, and how absence is shown."""
         labels: Sequence[str] = PROBE_PHRASES if self.probes is not None else ("centre",)
         sketched = self.probes if self.probes is not None else self.centre[None, :]
         return Fingerprint(
@@ -125,7 +146,8 @@ class EmbeddingTable:
             pooling=self.pooling,
             normalisation=self._checked(normalisation),
             centre_of=self.centre_of,
-            dimension=self.vectors.shape[1],
+            absence=absence,
+            dimension=width(absence, self.vectors.shape[1]),
             sketch=sketch_of(sketched, labels),
             content=self._content() if self.probes is None else "",
         )
@@ -133,6 +155,12 @@ class EmbeddingTable:
     def key_of(self, token: Token) -> str:
         """Give the word by which this table knows a token."""
         return token.name if self.key == "token" else canonical_text(token.text)
+
+    def _read(self, token: Token, absence: Absence) -> Token:
+        """Give the token whose row stands for `token`."""
+        if absence == SENTENCE and token.sentence is not None and self.key == "text":
+            return Token(token.name, token.sentence)
+        return token.denied or token if absence == OFFSET else token
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -143,6 +171,12 @@ class EmbeddingTable:
         if chosen not in ("raw", "centred"):
             raise TableError(f"no normalisation {chosen!r}; expected raw or centred")
         return chosen
+
+    def _mean_norm(self, normalisation: str | None) -> float:
+        """Mean norm of what the centre was taken from, so that every site has the same one: 4 where centred."""
+        if self._checked(normalisation) == "centred":
+            return TARGET_NORM
+        return float(np.linalg.norm(self.vectors[1:] if self.probes is None else self.probes, axis=1).mean())
 
     def _content(self) -> str:
         """SHA-256 of every row with its key, in the order of the keys: the order of the rows does not matter."""

@@ -20,7 +20,7 @@ from common.strategies import EVERYTHING
 from common.tasks import FAILURES, Answer, Arrays, Embedding, Greet, Request, Work
 from common.wire import pack
 
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 TRAINING = Training(rounds=1, epochs=1, batches=4, batch_size=32, optimiser="sgd", learning_rate=0.01)
 SHAPE = ModelShape()
 Edit = Callable[[str], str]
@@ -212,7 +212,8 @@ def test_one_hot_over_part_of_a_sites_words_is_refused(agent: Agent) -> None:
     words = sorted({token.name for token in agent.sites[0].vocabulary})
     codes = set()
     for left_out in (words[0], words[40], words[120]):
-        some = Embedding(name="one-hot", normalisation="raw", unknown="mask", vocabulary=tuple(set(words) - {left_out}))
+        part = tuple(set(words) - {left_out})
+        some = Embedding(name="one-hot", normalisation="raw", unknown="mask", absence="text", vocabulary=part)
         codes.add(ask(agent, work(embedding=some), weights(len(words) - 1)).code)
     assert codes == {"bad-table"}
 

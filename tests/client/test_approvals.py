@@ -20,7 +20,7 @@ from common.errors import ConfigError
 from common.tasks import Embedding, Greet, Request, Work
 
 Site = Any
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="sentence")
 
 
 @pytest.fixture
@@ -105,6 +105,7 @@ CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
     ("embedding", lambda task: {"embedding": MINILM.model_copy(update={"name": "one-hot"})}),
     ("normalisation", lambda task: {"embedding": MINILM.model_copy(update={"normalisation": "raw"})}),
     ("unknown", lambda task: {"embedding": MINILM.model_copy(update={"unknown": "keep"})}),
+    ("absence", lambda task: {"embedding": MINILM.model_copy(update={"absence": "text"})}),
     ("vocabulary", lambda task: {"embedding": MINILM.model_copy(update={"vocabulary": ("a", "b")})}),
 ]
 

@@ -23,7 +23,7 @@ from common.strategies import EVERYTHING
 from common.tasks import Answer, Embedding, Request, Work
 from common.wire import pack
 
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 TRAINING = Training(rounds=2, epochs=1, batches=4, batch_size=32, optimiser="sgd", learning_rate=0.01)
 SHAPE = ModelShape()
 WEIGHTS = pack(initial_weights(384, SHAPE, 0), EVERYTHING, 384, SHAPE)

@@ -37,7 +37,7 @@ from client.ledger import Ledger
 from common.tasks import Embedding, Greet
 folder = Path(sys.argv[1])
 log, ledger = AuditLog(folder), Ledger(folder)
-embedding = Embedding(name="minilm", normalisation="centred", unknown="mask")
+embedding = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 for session in range(ledger.current[1] + 1, 10**6):
     log.append({"direction": "in", "run": "r", "what": "greet", "session": session})
     ledger.greet(Greet(version="1", run="r", session=session, embedding=embedding))
@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, hospitals: Path) -> Iterat
     made.close()
 
 
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -16,7 +16,7 @@ from common.errors import ConfigError, PolicyError, WireError
 from common.shape import ModelShape
 from common.tasks import Embedding, Greet, Request, Work
 
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 
 
 def greet(run: str, session: int) -> Greet:

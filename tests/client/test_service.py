@@ -33,7 +33,7 @@ from common.strategies import EVERYTHING
 from common.tasks import Answer, Arrays, Embedding, Greet, Request, Work
 from common.wire import pack
 
-MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask")
+MINILM = Embedding(name="minilm", normalisation="centred", unknown="mask", absence="text")
 TRAINING = Training(rounds=1, epochs=1, batches=4, batch_size=32, optimiser="sgd", learning_rate=0.01)
 SHAPE = ModelShape()
 Site = Any  # the fixtures' class

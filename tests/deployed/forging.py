@@ -22,7 +22,7 @@ from common.strategies import EVERYTHING
 from common.tasks import Greet, Work
 from common.wire import array_name, pack
 
-DIMENSION = 384  # of the built-in table
+DIMENSION = 768  # of the built-in table, absences apart
 WEIGHTS = array_name(EVERYTHING)
 Session = tuple[str, int]  # a run's name, and which start of it
 

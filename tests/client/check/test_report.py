@@ -15,6 +15,7 @@ from client.check.findings import Finding, run
 from client.check.report import check
 from client.home.join import Welcome, read_welcome
 from client.home.layout import Home
+from client.site_file import load_site
 from common.cli import main
 from common.errors import ConfigError
 from server.coordinator.authority import Authority
@@ -188,3 +189,23 @@ def test_in_a_container_with_one_half_the_other_is_left_out(filled: Home, gone: 
     elsewhere = [finding for finding in check(filled) if f"the {gone} is not here" in finding.text]
     assert {finding.level for finding in elsewhere} == {"warn"}
     assert {finding.section for finding in check(filled)} - {finding.section for finding in elsewhere} == looked_at
+
+
+def test_concepts_far_from_what_the_model_is_trained_on_are_warned_of(filled: Home, tmp_path: Path) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text("token,text\nC0234866_P,barking cough\nC0234866_A,Not barking cough\n")
+    found = next(f for f in of(list(check(filled, known)), "tables") if "far" in f.details)
+    assert found.level == "warn"
+    assert "C0234866_P" not in found.details["far"]
+    assert 0 < len(found.details["far"]) < found.details["of"]
+    assert "are far from all that the model is trained on" in found.text
+    near = tmp_path / "near.csv"
+    near.write_text("token,text\n" + "".join(f'{t.name},"{t.text}"\n' for t in load_site(filled.site_file).vocabulary))
+    assert "concepts has a near one" in texts(list(check(filled, near)), "tables", "ok")
+
+
+def test_a_vocabulary_without_vectors_in_the_sites_table_is_said_not_compared(filled: Home, tmp_path: Path) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text("token,text\nz_P,a word of another table\n")
+    assert "no row for 1 of 1 concepts the model is trained on" in texts(list(check(filled, known)), "tables", "warn")
+    assert "no such file" in texts(list(check(filled, tmp_path / "gone.csv")), "tables", "fail")

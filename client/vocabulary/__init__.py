@@ -1,0 +1,1 @@
+"""Two sites' vocabularies, compared by their texts alone."""
