@@ -27,5 +27,5 @@ test-slow: .venv/.test
 
 .venv/.test: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[embed,simulation,test]'
+	$(BIN)/pip install --quiet --editable '.[embed,records,simulation,test]'
 	touch $@ .venv/.run

@@ -74,16 +74,17 @@ def test_hk_clinics_run_on_real_patients(data: Path, tmp_path: Path, monkeypatch
 def test_disjoint_wordings(tmp_path: Path) -> None:
     """One-hot has nothing to share; an embedding does."""
     write_hospitals(tmp_path, 5000, 215, "own")
-    path = tmp_path / "federation.toml"
+    path, pair = tmp_path / "federation.toml", ("allegheny", "salt-lake")
     content = {
         "name": "two-wordings",
         "seeds": list(range(1, 11)),
         "embeddings": ["one-hot", "minilm"],
         "strategies": ["direct"],
-        "sites": {name: {"file": f"{name}.toml"} for name in ("allegheny", "salt-lake")},
-        "directions": [{"sources": ["allegheny"], "targets": ["salt-lake"]}],
+        "sites": {name: {"file": f"{name}.toml"} for name in pair},
+        "directions": [{"sources": [one], "targets": [other]} for one, other in (pair, pair[::-1])],
     }
     path.write_text(tomli_w.dumps(content))
     auroc = simulate(path, tmp_path / "run")
     assert abs(auroc["one-hot", "direct", "allegheny", "salt-lake"] - 0.5) < 0.1
     assert auroc["minilm", "direct", "allegheny", "salt-lake"] >= 0.70
+    assert auroc["minilm", "direct", "salt-lake", "allegheny"] >= 0.68

@@ -15,7 +15,7 @@ from common.embeddings import save_table
 from server.simulate import run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SITES = ("source", "same", "findings", "everything", "numbers")
+SITES = ("source", "same", "findings", "everything", "numbers", "glossed")
 MPNET = os.environ.get("SITEBRIDGE_MPNET", "")  # the folder of all-mpnet-base-v2
 WEIGHTS = "sha256:78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"  # of the model as published
 DATA = os.environ.get("SITEBRIDGE_DATA", "../shared/data")
@@ -37,9 +37,9 @@ def test_a_model_keeps_its_auroc_where_findings_and_numbers_are_called_otherwise
 ) -> None:
     monkeypatch.setenv("SITEBRIDGE_DATA", str(Path(DATA).resolve()))
     files = {name: tmp_path / "hk-words" / f"{name}.toml" for name in SITES}
-    for name, file in files.items():
+    for site, file in files.items():
         file.parent.mkdir(exist_ok=True)
-        text = (CONFIGS / "hk-words" / f"{name}.toml").read_text()
+        text = (CONFIGS / "hk-words" / f"{site}.toml").read_text()
         file.write_text(text.replace("../../tables", "../tables"))
     (tmp_path / "tables").mkdir()
     table = build_table(model_of(name), gather(False, list(files.values()), []), name=name)
@@ -53,5 +53,5 @@ def test_a_model_keeps_its_auroc_where_findings_and_numbers_are_called_otherwise
     auroc = rows.groupby("site")["auroc"].mean()
     assert auroc["same"] > 0.74
     assert auroc["findings"] >= 0.97 * auroc["same"]
-    assert auroc["everything"] >= 0.95 * auroc["same"]
-    assert auroc["numbers"] >= 0.95 * auroc["same"]
+    for words in ("everything", "numbers", "glossed"):
+        assert auroc[words] >= 0.95 * auroc["same"]
