@@ -18,7 +18,7 @@ from client.policy import Policy
 from common.concepts import Concept, Token
 from common.embeddings import builtin_table
 from common.errors import CohortError, ConfigError, Problems, SitebridgeError
-from common.toml import Declared, read_toml, resolve
+from common.toml import Declared, check, parse, resolve
 
 BUILTIN = "builtin:"  # before the name of a shipped embedding table
 
@@ -56,7 +56,7 @@ class SiteFile(Declared):
     def _agree(self) -> SiteFile:
         """Check what no section can say by itself."""
         faults = []
-        if self.split.by == "hash" and self.cohort.id is None:
+        if self.split.by == "hash" and self.cohort.id is None and self.cohort.patient is None:
             faults.append('cohort.id is needed with split.by = "hash"; name the column that names an encounter')
         if self.split.by == "file" and self.cohort.test_file is None:
             faults.append('cohort.test_file is needed with split.by = "file"')
@@ -115,7 +115,7 @@ def load_site(path: Path) -> Site:
     ConfigError
         Names everything that is wrong.
     """
-    file = read_toml(path, SiteFile)
+    file = _read(path)
     problems = Problems(str(path))
     files = _data_files(file.cohort, path.parent, problems)
     tables = {name: _table(name, where, path.parent, problems) for name, where in file.tables.items()}
@@ -124,6 +124,26 @@ def load_site(path: Path) -> Site:
     concepts = tuple(source.concept for source in sources)
     vocabulary = tuple(token for concept in concepts for token in concept.tokens())
     return Site(path, file, file.name, concepts, vocabulary, tables, file.policy, files, sources)
+
+
+def _read(path: Path) -> SiteFile:
+    """Read a site file; what it leaves to a cohort's definition is filled in from there."""
+    content = parse(path)
+    cohort = content.get("cohort")
+    if not isinstance(cohort, dict) or "definition" not in cohort:
+        if "records" in content:
+            raise ConfigError(f"{path}: [records] is read only with cohort.definition; name a definition, or remove it")
+        return check(content, SiteFile, str(path))
+    from client.extraction.site import DefinedSiteFile, read_sections  # only a site with records needs it
+
+    content.pop("records", None)  # for `extract` alone: the agent needs neither its libraries nor its passwords
+    written = check(content, DefinedSiteFile, str(path))
+    try:
+        section, split = read_sections(written, path.parent)
+    except CohortError as error:
+        raise ConfigError(f"{path}: cohort.file: {error}") from None
+    rest = {"name": written.name, "tables": written.tables, "policy": written.policy}
+    return check({"cohort": section, "split": split} | rest, SiteFile, str(path))
 
 
 def _data_files(cohort: CohortSection, folder: Path, problems: Problems) -> tuple[Path, ...]:

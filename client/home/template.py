@@ -19,10 +19,16 @@ _TEXT = """\
 
 name = "{name}"  # under which the coordinator registers this site
 
+# ---- Records in OMOP, FHIR, MEDS or SQL: docs/records.md. Then [cohort] holds two keys, `definition` and `file`, and
+# this file has no [cohort.label], [cohort.findings] or [split]: the definition says all that.
+# [records]
+# kind = "omop"                      # or "fhir", "meds", "sql", "tables"
+
 # ---- The table of encounters: CSV (UTF-8, commas, one header line) or Parquet, one row for each encounter.
 [cohort]
 file = {file}  {file_mark}; relative to this file; ${{VARIABLE}} is an environment variable
 id = "encounter_id"  {mark}: a column; no two encounters share an id
+# patient = "patient_id"             # draws are then by patient, so that a patient's encounters stay in one part
 {columns}
 # [cohort.where]                     # only some rows: for each column, the cells that are taken
 # clinic = ["north", "south"]

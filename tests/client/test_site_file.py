@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from client.cohorts import read_cohort
 from client.policy import Policy
 from client.site_file import Site, load_site
 from common.concepts import builtin_concepts
 from common.embeddings import builtin_table
-from common.errors import ConfigError
+from common.errors import CohortError, ConfigError
 
 SITE = """\
 name = "hill-2"
@@ -287,3 +288,31 @@ def test_the_documented_example_is_a_site_file(tmp_path):
     (tmp_path / "site.toml").write_text(page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])
     site = load_site(tmp_path / "site.toml")
     assert [concept.code for concept in site.concepts] == ["C0850149", "C0018681", "fever", "agegroup", "C0424781"]
+
+
+def test_draws_are_by_patient_where_one_is_named(tmp_path):
+    header = HEADER.replace("id,", "id,mrn,")
+    site = write(tmp_path, ('id = "id"\n', 'id = "id"\npatient = "mrn"\n'), header=header)
+    rows = [f"e{n},p{n // 4},{'ab'[n % 2]},{n % 2},1,0,,young,99.0\n" for n in range(400)]
+    (tmp_path / "hill.csv").write_text(header + "".join(rows))
+    split = read_cohort(site)
+    assert len(split.test) % 4 == len(split.train) % 4 == len(split.validation) % 4 == 0
+    assert 40 < len(split.test) < 120
+
+
+def test_a_patient_alone_is_enough_for_a_hash(tmp_path):
+    header = HEADER.replace("id,", "mrn,", 1)
+    assert write(tmp_path, ('id = "id"\n', 'patient = "mrn"\n'), header=header).file.cohort.patient == "mrn"
+
+
+def test_a_blank_patient_is_an_error(tmp_path):
+    header = HEADER.replace("id,", "id,mrn,")
+    site = write(tmp_path, ('id = "id"\n', 'id = "id"\npatient = "mrn"\n'), header=header)
+    (tmp_path / "hill.csv").write_text(header + "e1,,a,1,1,0,,young,99.0\ne2,p2,a,0,1,0,,young,99.0\n")
+    with pytest.raises(CohortError, match=r'column "mrn": a blank patient in 1 row \(data row 1\)'):
+        read_cohort(site)
+
+
+def test_a_patient_is_a_column_of_its_own(tmp_path):
+    with pytest.raises(ConfigError, match='the column "id" is named by id and patient'):
+        write(tmp_path, ('id = "id"\n', 'id = "id"\npatient = "id"\n'))
