@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from common.concepts import Token, builtin_concepts, canonical_text
+from common.concepts import Token, builtin_concepts, canonical_text, with_sentences
 from common.errors import Problems, TableError
 
 _COLUMNS = ("token", "text")
@@ -42,9 +42,9 @@ def gather(builtin: bool, sites: Sequence[Path], lists: Sequence[Path]) -> tuple
 
 
 def builtin_tokens() -> list[Token]:
-    """Give every token of the shipped concepts, the paper's wording first."""
+    """Give every token of the shipped concepts, the paper's wording first, then the sentences."""
     both = (*builtin_concepts("paper").values(), *builtin_concepts("own").values())
-    return [token for concept in both for token in concept.tokens()]
+    return with_sentences([token for concept in both for token in concept.tokens()])
 
 
 def unique(tokens: Iterable[Token]) -> tuple[Token, ...]:
@@ -85,4 +85,4 @@ def read_list(path: Path) -> list[Token]:
 def _site_tokens(path: Path) -> list[Token]:
     from client.site_file import load_site  # here, because the cohort readers bring pandas along
 
-    return list(load_site(path).vocabulary)
+    return with_sentences(load_site(path).vocabulary)
