@@ -1,9 +1,10 @@
-"""Which address a service may have: https, or this machine."""
+"""Which address a service may have: https, or this machine. What reads it here is what sends to it later."""
 
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+
+import httpx
 
 from common.errors import TableError
 
@@ -19,20 +20,21 @@ def check_url(url: str) -> str:
     expected = "expected an address such as https://host/v1"
     if not _known(url):
         raise TableError(f"--service: {expected}")
-    parts = urlsplit(url)
-    if "@" in parts.netloc or "?" in url or "#" in url:  # not repeated here: it may be a secret
+    if httpx.URL(url).userinfo or "?" in url or "#" in url:  # not repeated here: it may be a secret
         raise TableError(
             f"--service: {expected}, without a user, a password or anything behind the path; the key comes from the "
             "environment"
         )
-    if parts.scheme == "http" and not is_loopback(url):
+    if httpx.URL(url).scheme == "http" and not is_loopback(url):
         raise TableError(f"{url}: not encrypted; expected https, unless the service runs on this machine")
     return url.rstrip("/")
 
 
 def is_loopback(url: str) -> bool:
     """Say whether an address lies on this machine."""
-    host = urlsplit(url).hostname or ""
+    if not _known(url):
+        return False
+    host = httpx.URL(url).host
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -40,12 +42,10 @@ def is_loopback(url: str) -> bool:
 
 
 def _known(url: str) -> bool:
-    """Say whether it is an address of the web, and one that two readers cannot take for two hosts."""
-    import httpx  # here, because every command loads this file's callers
-
+    """Say whether it is an address of the web, with a host."""
     try:
-        parts = urlsplit(url)
-        same = httpx.URL(url).host == (parts.hostname or "").partition("%")[0] or not (parts.hostname or "").isascii()
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and same
-    except (ValueError, httpx.InvalidURL):  # brackets, a space, or a port that is not a number
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:  # a control character, or a port that is not a number
         return False
+    ports = range(1, 65536)
+    return parts.scheme in ("http", "https") and bool(parts.host) and " " not in url and (parts.port or 443) in ports

@@ -21,7 +21,7 @@ from common.errors import TableError
 if TYPE_CHECKING:  # the model brings torch along, which a service does without
     from client.embedding.model import Pooling
 
-_PART = 256  # texts, about: what an interrupted build loses at most
+_PART = 256  # texts, about: what a build that is killed loses at most
 _SORTED_FROM = 1024  # texts: below, sorting saves a second, and tables built before keep their last digit
 _PROBE_TOKENS = [Token(f"probe_{number}", phrase) for number, phrase in enumerate(PROBE_PHRASES)]
 
@@ -139,15 +139,22 @@ class Build:
         texts = [self.tokens[number].text for number in missing]
         for start in range(0, len(missing), part):
             group = texts[start : start + part]
-            rows = []
-            for first in range(0, len(group), batch):
-                rows.append(_finite(self.embedder.embed(group[first : first + batch]), self.name))
-                if progress:
-                    progress(min(start + first + batch, len(missing)), len(missing))
-            vectors = np.concatenate(rows)
-            if vectors.shape[1] != size:
-                raise TableError(f"{self.name}: {vectors.shape[1]} numbers a text. The probe phrases have {size} each")
-            self.cache.keep(self.cache.keys(group), vectors)
+            rows: list[Floats] = []
+            try:
+                for first in range(0, len(group), batch):
+                    rows.append(self._embed_batch(group[first : first + batch], size))
+                    if progress:
+                        progress(min(start + first + batch, len(missing)), len(missing))
+            finally:  # whole batches, also of a part that an error cuts short: they may have been paid for
+                if rows:
+                    vectors = np.concatenate(rows)
+                    self.cache.keep(self.cache.keys(group[: len(vectors)]), vectors)
+
+    def _embed_batch(self, texts: Sequence[str], size: int) -> Floats:
+        vectors = _finite(self.embedder.embed(texts), self.name)
+        if vectors.shape[1] != size:
+            raise TableError(f"{self.name}: {vectors.shape[1]} numbers a text. The probe phrases have {size} each")
+        return vectors
 
 
 def build_table(
@@ -198,7 +205,7 @@ def model_name(source: str, name: str | None) -> str:
     TableError
         It is a folder, whose path differs from site to site, and `name` is not given.
     """
-    if name is None and Path(source).is_dir():
+    if not name and Path(source).is_dir():
         raise TableError(f"{source}: a folder; say what the model is called at every site with --name")
     return name or source
 

@@ -85,7 +85,8 @@ def build(
     local = {"pooling": pooling.value if pooling else None, "gguf": gguf}
     remote = {"dimensions": dimensions, "key_env": key_env, "per_minute": per_minute}
     asked = {"price_per_million": price_per_million, "yes": yes}
-    _refuse(local if service else remote | asked, service is not None)
+    away = service is not None
+    _refuse(local if away else remote | asked, away)
 
     from client.embedding.build import Build, model_name
     from client.embedding.texts import gather
@@ -93,10 +94,10 @@ def build(
 
     tokens = gather(builtin, site or [], texts or [])
     check_place(out)
-    called = (name or source) if service else model_name(source, name)
+    called = (name or source) if away else model_name(source, name)
     with _embedder(source, service, prefix, batch, local, remote) as embedder:
         plan = Build(embedder, called, tokens, cache or _user_cache())
-        if service:
+        if service is not None:
             _agree(plan, service, embedder.origin.prefix, price_per_million, bool(yes))
         with _progress() as progress:
             built = plan.write(out, progress)
@@ -129,8 +130,8 @@ def _embedder(
 
 
 def _agree(plan: Build, service: str, prefix: str, price: float | None, yes: bool) -> None:
+    from client.embedding.address import is_loopback
     from client.embedding.consent import confirm, estimate
-    from client.embedding.door import is_loopback
 
     typer.echo(estimate(plan.to_embed, prefix, price), err=True)
     if not is_loopback(service):

@@ -10,18 +10,24 @@ import typer
 from common.errors import TableError
 
 # A token has 4.2 characters of a name in HPO and 4.9 of one in ICD-10-CM, by BERT's word pieces; others cut finer.
+# Of a letter that is not English, such as a Chinese one, a tokeniser over bytes makes at most its bytes in UTF-8.
 _CHARACTERS = (3.0, 5.0)
+_LEAST = 0.01  # of any money; less is not spelt out
 _SHOWN = 3  # texts
 
 
 def estimate(texts: Sequence[str], prefix: str = "", price: float | None = None) -> str:
     """Say how much there is to embed, and its price at `price` a million tokens, in whatever money that is."""
-    characters = sum(len(prefix) + len(text) for text in texts)
-    least, most = (characters / size for size in reversed(_CHARACTERS))
+    whole = [prefix + text for text in texts]
+    characters, size = sum(map(len, whole)), sum(len(text.encode()) for text in whole)
+    english = sum(letter.isascii() for text in whole for letter in text)
+    most, least = english / _CHARACTERS[0] + size - english, characters / _CHARACTERS[1]
     said = f"{len(texts):,} texts, {characters:,} characters: about {least:,.0f} to {most:,.0f} tokens"
     if price is None:
         return f"{said}; --price-per-million says what that costs"
-    return f"{said}, about {least * price / 1e6:.4f} to {most * price / 1e6:.4f} at {price:g} a million"
+    least, most = (tokens * price / 1e6 for tokens in (least, most))
+    cost = f"about {least:,.2f} to {most:,.2f}" if most >= _LEAST else f"less than {_LEAST}"
+    return f"{said}, {cost} at {price:g} a million"
 
 
 def confirm(host: str, texts: Sequence[str], yes: bool) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
+from client.embedding.address import check_url, is_loopback
 from common.errors import TableError
 
 _TRIES = 7  # with the waits below, about a minute of a service that is away
@@ -49,7 +48,7 @@ class Door:
     Raises
     ------
     TableError
-        The address is not one that may be used.
+        The address is not one that may be used, or the proxy of this machine's environment cannot be.
     """
 
     def __init__(
@@ -60,13 +59,7 @@ class Door:
         self._gap = 60.0 / per_minute if per_minute else 0.0  # seconds
         self._clock = clock or Clock()
         self._next = self._clock.now()
-        self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=_TIMEOUT,
-            follow_redirects=False,  # a redirection would carry key and texts to an address that nobody named
-            verify=ssl.create_default_context(),  # what this machine trusts, an organisation's own authority included
-            trust_env=not is_loopback(url),  # a proxy has no business on this machine
-        )
+        self._client = _client({"Authorization": f"Bearer {key}"} if key else {}, is_loopback(url))
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,7 +95,7 @@ class Door:
             return self._refusal(response)
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return _Failure("answers with something that is not JSON; is this the right address?")
 
     def _pace(self) -> None:
@@ -143,39 +136,19 @@ class _Failure:
     wait: float | None = field(default=None)  # seconds that the service asks for
 
 
-def check_url(url: str) -> str:
-    """Give an address without a slash at its end.
-
-    Raises
-    ------
-    TableError
-        It is not https, and does not lie on this machine; or it holds a password or anything behind the path.
-    """
-    expected = "expected an address such as https://host/v1"
+def _client(headers: dict[str, str], here: bool) -> httpx.Client:
     try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets, or a port that is not a number
-        known = False
-    if not known:
-        raise TableError(f"--service: {expected}")
-    if parts.username or parts.password or parts.query or parts.fragment:  # not repeated here: it may be a secret
-        raise TableError(
-            f"--service: {expected}, without a user, a password or anything behind the path; the key comes from the "
-            "environment"
+        return httpx.Client(
+            headers=headers,
+            timeout=_TIMEOUT,
+            follow_redirects=False,  # a redirection would carry key and texts to an address that nobody named
+            verify=ssl.create_default_context(),  # what this machine trusts, an organisation's own authority included
+            trust_env=not here,  # a proxy has no business on this machine
         )
-    if parts.scheme == "http" and not is_loopback(url):
-        raise TableError(f"{url}: not encrypted; expected https, unless the service runs on this machine")
-    return url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Say whether an address lies on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    except (ImportError, ValueError, httpx.InvalidURL):  # socks without its package; a proxy may hold a password
+        raise TableError(
+            "the proxy in HTTPS_PROXY or ALL_PROXY cannot be used; expected an address such as http://host:3128"
+        ) from None
 
 
 def _transport_failure(error: httpx.RequestError) -> _Failure:
@@ -183,17 +156,19 @@ def _transport_failure(error: httpx.RequestError) -> _Failure:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _Failure(
-                "its certificate is not one that this machine trusts; name your organisation's authority in "
-                "SSL_CERT_FILE, or install it on this machine"
+                "its certificate is not one that this machine trusts, or is for another name; name your organisation's "
+                "authority in SSL_CERT_FILE, or install it on this machine"
             )
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ReadTimeout):
+        return _Failure(f"does not answer in {_TIMEOUT.read:.0f} s; a smaller --batch may help; {_LATER}", again=True)
     return _Failure(f"cannot be reached, or cuts the connection ({type(error).__name__}); {_LATER}", again=True)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Read how long to wait, in seconds: a number, or a date by the service's own clock (RFC 9110, 10.2.3)."""
     asked = response.headers.get("Retry-After", "").strip()
-    if asked.isdigit():
+    if asked.isascii() and asked.isdigit():
         return float(asked)
     try:
         gap = parsedate_to_datetime(asked) - parsedate_to_datetime(response.headers.get("Date", ""))

@@ -22,7 +22,7 @@ class LocalModel:
     def origin(self) -> Origin:
         """Say where the vectors come from."""
         word = str(self.model.head) if self.pooling == "own" else self.pooling
-        return Origin(self.model.revision, word, self.prefix, {})
+        return Origin(self.model.revision, word, self.prefix, {"longest": str(self.model.longest)})
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Give the vectors of at most `batch` texts, float32 (len(texts), D)."""

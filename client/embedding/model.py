@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 
-from client.embedding.embedder import Floats, Progress
+from client.embedding.embedder import Floats
 from client.embedding.pooling import POOLINGS, Pool
 from client.embedding.sentence import SentenceHead, read_head
-from client.embedding.weights import weights_digest
+from client.embedding.weights import check_source, weights_digest
 from common.errors import TableError
 
 Pooling = Literal["mean", "cls", "last", "own"]
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _LONGEST = 512  # word pieces: as far as the BERTs of the paper read; a concept's text has 5 to 40
 
 
@@ -47,9 +44,7 @@ class LanguageModel:
     revision: str
     head: SentenceHead | None = None
 
-    def embed(
-        self, texts: Sequence[str], pooling: Pooling = "mean", batch: int = 32, progress: Progress | None = None
-    ) -> Floats:
+    def embed(self, texts: Sequence[str], pooling: Pooling = "mean", batch: int = 32) -> Floats:
         """Give the vectors of `texts`, float32 (len(texts), D), from the last layer.
 
         Parameters
@@ -59,16 +54,23 @@ class LanguageModel:
             what the model's own files say.
         batch : int
             Texts at a time.
-        progress : callable, optional
-            Called after each batch with the number of texts done and of all.
+
+        Raises
+        ------
+        TableError
+            The model makes no word pieces of a text, fails, or is not one of texts.
         """
-        pool = self._pool(pooling)
-        parts = []
-        for start in range(0, len(texts), batch):
-            parts.append(self._embed_batch(list(texts[start : start + batch]), pool))
-            if progress:
-                progress(min(start + batch, len(texts)), len(texts))
-        return np.concatenate(parts)
+        pool, groups = self._pool(pooling), range(0, len(texts), batch)
+        return np.concatenate([self._embed_batch(list(texts[start : start + batch]), pool) for start in groups])
+
+    @property
+    def longest(self) -> int:
+        """Word pieces of a text that are read at most."""
+        limits: list[int] = [
+            self.tokeniser.model_max_length,
+            getattr(self.network.config, "max_position_embeddings", _LONGEST),
+        ]
+        return min(_LONGEST, *limits, *([self.head.longest] if self.head and self.head.longest else []))
 
     def _pool(self, pooling: Pooling) -> Pool:
         if pooling != "own":
@@ -80,24 +82,34 @@ class LanguageModel:
     def _embed_batch(self, texts: list[str], pool: Pool) -> Floats:
         if self.head and self.head.lower:
             texts = [text.lower() for text in texts]
-        pieces = self.tokeniser(texts, padding=True, truncation=True, max_length=self._longest(), return_tensors="pt")
+        pieces = self.tokeniser(texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt")
         mask = pieces["attention_mask"]  # (B, L)
         if (bare := int((mask.sum(dim=1) == 0).sum())) or not mask.shape[1]:
             raise TableError(f"the tokeniser makes no word piece of {bare or len(texts)} texts; use another model")
-        taken = inspect.signature(self.network.forward).parameters  # some tokenisers give more than the network takes
         with torch.inference_mode():
-            output = self.network(**{name: array for name, array in pieces.items() if name in taken})
-            if getattr(output, "last_hidden_state", None) is None:
-                raise TableError("the model gives no vectors of word pieces; expected an encoder or a decoder of text")
-            vectors: Floats = pool(output.last_hidden_state, mask).numpy()  # (B, D)
+            vectors: Floats = pool(self._last_layer(pieces), mask).numpy()  # (B, D)
         return vectors
 
-    def _longest(self) -> int:
-        limits: list[int] = [
-            self.tokeniser.model_max_length,
-            getattr(self.network.config, "max_position_embeddings", _LONGEST),
-        ]
-        return min(_LONGEST, *limits, *([self.head.longest] if self.head and self.head.longest else []))
+    def _last_layer(self, pieces: Any) -> torch.Tensor:
+        """Give float32 (B, L, H) of the tokeniser's arrays, some of which the network may not take."""
+        taken = inspect.signature(self.network.forward).parameters
+        try:
+            output = self.network(**{name: array for name, array in pieces.items() if name in taken})
+        except (
+            AttributeError,
+            IndexError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # they speak of shapes, not of texts
+            reason = str(error).strip().split("\n")[0]
+            raise TableError(
+                f"the model fails on {len(pieces['attention_mask'])} texts ({reason}); expected an encoder or a "
+                "decoder of text, and memory for --batch texts"
+            ) from None
+        if getattr(output, "last_hidden_state", None) is None:
+            raise TableError("the model gives no vectors of word pieces; expected an encoder or a decoder of text")
+        return cast(torch.Tensor, output.last_hidden_state)
 
 
 def open_model(source: str, *, gguf: str | None = None, own: bool = False) -> LanguageModel:
@@ -117,8 +129,7 @@ def open_model(source: str, *, gguf: str | None = None, own: bool = False) -> La
         model that has no pooling of its own, or none that can be followed here.
     """
     transformers = _transformers(gguf)
-    if not Path(source).is_dir() and not _HUB_NAME.fullmatch(source):
-        raise TableError(f"{source}: no such folder; expected a model's folder, or its name on the Hugging Face hub")
+    check_source(source, gguf)
     with _in_one_line(source, gguf):
         head = read_head(source) if own else None
         inside = head.subfolder if head else ""

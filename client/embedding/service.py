@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from client.embedding.door import Clock, Door, is_loopback
+from client.embedding.address import is_loopback
+from client.embedding.door import Clock, Door
 from client.embedding.embedder import Floats, Origin
 from common.errors import Problems, TableError
 
 KEY_ENV = "OPENAI_API_KEY"
+
+_RELEASE = re.compile(r"-v?\d[\d.-]*")  # behind a model's name: its date or its number, but not "-8b" or "-large"
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ class Service:
     def _checked(self, answer: Any, count: int) -> Floats:
         """Give the vectors of an answer in the order of the texts, if all of it is as asked."""
         problems = Problems(f"{self.door.url}: the answer is not as asked")
-        told = answer.get("model") if isinstance(answer, Mapping) else None
-        if told != self.model and not str(told).startswith(f"{self.model}-"):  # a model's dated or numbered release
-            problems.add(f"model {str(told)[:80]!r}; expected {self.model!r}")
+        told = str(answer.get("model")) if isinstance(answer, Mapping) else ""
+        if told != self.model and not (told.startswith(self.model) and _RELEASE.fullmatch(told[len(self.model) :])):
+            problems.add(f"model {told[:80]!r}; expected {self.model!r}")
         rows = _numbered(answer)
         if sorted(number for number, _ in rows) != list(range(count)):
             problems.add(f"{len(rows)} vectors for {count} texts; expected one for each, numbered from 0")

@@ -1,13 +1,35 @@
-"""Finds the files of a language model's weights, and the SHA-256 by which sites know them."""
+"""Finds the files of a language model, and the SHA-256 by which sites know its weights."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.errors import TableError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def check_source(source: str, gguf: str | None) -> None:
+    """Raise a TableError where neither a folder nor a name of the hub is given, or the folder's files are others."""
+    folder = Path(source)
+    if not folder.is_dir():
+        if folder.is_file() or not _HUB_NAME.fullmatch(source):
+            what = "a file" if folder.is_file() else "no such folder"
+            raise TableError(
+                f"{source}: {what}; expected a model's folder, with --gguf and the file's name where it holds a GGUF "
+                "file, or a name on the Hugging Face hub"
+            )
+        return
+    held = sorted(path.name for path in folder.glob("*.gguf"))
+    if gguf and not (folder / gguf).is_file():
+        raise TableError(f"{source}: there is no file {gguf}; it holds {', '.join(held) or 'no GGUF file'}")
+    if held and not gguf and not (folder / "config.json").is_file():
+        raise TableError(f"{source}: holds {', '.join(held)} and no config.json; name the file with --gguf")
 
 
 def weights_digest(source: str, gguf: str | None = None, subfolder: str = "") -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from client.embedding import consent
 from client.embedding.commands import app
-from common.embeddings import load_table
+from common.embeddings import PROBE_PHRASES, load_table
 from common.errors import TableError
 
 KEY = "sk-very-secret"
@@ -68,7 +70,8 @@ def test_options_that_do_not_go_together_are_refused(listed: Path, out: Path, ti
 def test_a_service_on_this_machine_is_not_asked_about(service: Any, listed: Path, out: Path) -> None:
     said = run("acme-small", "--service", service.url, "--out", out, "--texts", listed, "--prefix", "query: ")
     assert said.stdout == f"{out}: 2 texts, 6 numbers each\n"
-    assert "34 texts" in said.stderr  # with the probe phrases
+    characters = sum(len("query: " + text) for text in [*PROBE_PHRASES, "fever", "Not fever"])
+    assert f"34 texts, {characters:,} characters" in said.stderr
     assert "leave this machine" not in said.stderr
     table = load_table(out)
     assert (table.model, table.pooling) == ("acme-small", 'service, prefix "query: "')
@@ -77,9 +80,11 @@ def test_a_service_on_this_machine_is_not_asked_about(service: Any, listed: Path
 @pytest.fixture
 def elsewhere(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let the service on loopback pass for one that is far away."""
+    import client.embedding.address as address
     import client.embedding.door as door
 
-    monkeypatch.setattr(door, "is_loopback", lambda url: False)
+    for module in (address, door):
+        monkeypatch.setattr(module, "is_loopback", lambda url: False)
     monkeypatch.setattr(door, "check_url", lambda url: url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -116,10 +121,36 @@ def test_yes_agrees_and_the_warning_is_still_shown(elsewhere: Any, listed: Path,
 
 def test_the_estimate_counts_texts_characters_and_money() -> None:
     assert consent.estimate(["a" * 10, "b" * 20], "q: ", 2.0) == (
-        "2 texts, 36 characters: about 7 to 12 tokens, about 0.0000 to 0.0000 at 2 a million"
+        "2 texts, 36 characters: about 7 to 12 tokens, less than 0.01 at 2 a million"
     )
-    assert "about 1.2000 to 2.0000 at 2 a million" in consent.estimate(["a" * 3_000_000], price=2.0)
+    assert "about 1.20 to 2.00 at 2 a million" in consent.estimate(["a" * 3_000_000], price=2.0)
     assert "--price-per-million" in consent.estimate(["a"])
+
+
+def test_the_estimate_does_not_take_chinese_for_english() -> None:
+    assert consent.estimate(["\u767c\u71d2"], "q: ").startswith("1 texts, 5 characters: about 1 to 7 tokens")
+
+
+@pytest.mark.parametrize("url", ["", "https://[me:secret@host/v1", "https://me:secret@host/v1"])
+def test_an_address_that_is_none_is_said_whatever_else_is_asked(
+    url: str, listed: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(TableError, match="--service: expected an address such as") as raised:
+        run("m", "--out", out, "--texts", listed, "--service", url, "--yes")
+    assert "secret" not in str(raised.value)
+
+
+def test_the_extras_that_errors_name_bring_what_lacks() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: {re.split(r"[^\w\[\].-]", line)[0] for line in lines}
+        for name, lines in project["optional-dependencies"].items()
+    }
+    assert extras["embed"] >= {"transformers", "h5py"}
+    assert extras["gguf"] >= {"sitebridge[embed]", "gguf", "accelerate"}
+    assert extras["test"] >= extras["gguf"] - {"sitebridge[embed]"}
+    assert any(line.startswith("httpx>") for line in project["dependencies"])  # a service needs no extra
 
 
 LIGHT = """

@@ -61,10 +61,20 @@ def test_a_build_that_was_stopped_goes_on_and_ends_the_same(tmp_path: Path) -> N
     assert not (tmp_path / "t.safetensors").exists()
     rest = Words()
     built = Build(rest, "acme/words", named(TEXTS), tmp_path / "c").write(tmp_path / "t.safetensors")
-    assert built.cached == 768  # three whole parts of 256
-    assert len(rest.asked) == 1500 - 768
-    assert whole.batches[12:] == rest.batches  # the same batches, so the same last digits
+    assert built.cached == 960  # three whole parts of 256, and the three batches of the next
+    assert len(rest.asked) == 1500 - 960
+    assert whole.batches[15:] == rest.batches  # the same batches, so the same last digits
     assert (tmp_path / "t.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_batches_that_do_not_divide_a_part_stay_whole(tmp_path: Path) -> None:
+    whole, rest = Words(batch=100), Words(batch=100)
+    Build(whole, "acme/words", named(TEXTS[:900]), tmp_path / "other").write(tmp_path / "whole.safetensors")
+    stopped = Build(Words(batch=100, stop_after=360), "acme/words", named(TEXTS[:900]), tmp_path / "c")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.write(tmp_path / "t.safetensors")
+    Build(rest, "acme/words", named(TEXTS[:900]), tmp_path / "c").write(tmp_path / "t.safetensors")
+    assert rest.batches == whole.batches[3:]
 
 
 def test_a_second_vocabulary_embeds_only_its_new_texts(tmp_path: Path) -> None:
@@ -141,7 +151,12 @@ def test_a_model_that_changed_under_its_name_is_refused(tmp_path: Path) -> None:
     Build(Words(), "acme/words", named(["a"]), tmp_path / "c").write(tmp_path / "t.safetensors")
     with pytest.raises(TableError, match=r"gives other vectors than when .* was filled, under the same name"):
         Build(Words(drift=0.1), "acme/words", named(["b"]), tmp_path / "c").write(tmp_path / "t.safetensors")
+    before = load_table(tmp_path / "t.safetensors").probes
     Build(Words(drift=1e-4), "acme/words", named(["b"]), tmp_path / "c").write(tmp_path / "t.safetensors")
+    after = load_table(tmp_path / "t.safetensors").probes
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after, before)  # noise does not make a second space of one cache
 
 
 def test_numbers_that_are_not_finite_are_refused_and_not_kept(tmp_path: Path) -> None:

@@ -92,9 +92,21 @@ def test_the_revision_is_the_sha256_of_the_file(folder: Path) -> None:
     assert open_model(str(folder), gguf="tiny.gguf").revision == f"sha256:{expected}"
 
 
-def test_a_file_that_is_not_there_is_one_line(folder: Path) -> None:
-    with pytest.raises(TableError, match=r"cannot be opened .*expected a folder with other\.gguf") as raised:
+def test_a_file_that_is_not_there_or_not_named_is_told(folder: Path, tiny_model: Path) -> None:
+    with pytest.raises(TableError, match=r"there is no file other\.gguf; it holds tiny\.gguf$"):
         open_model(str(folder), gguf="other.gguf")
+    with pytest.raises(TableError, match=r"there is no file other\.gguf; it holds no GGUF file$"):
+        open_model(str(tiny_model), gguf="other.gguf")
+    with pytest.raises(TableError, match=r"holds tiny\.gguf and no config\.json; name the file with --gguf"):
+        open_model(str(folder))
+    with pytest.raises(TableError, match=r"tiny\.gguf: a file; expected a model's folder, with --gguf"):
+        open_model(str(folder / "tiny.gguf"))
+
+
+def test_a_file_that_is_damaged_is_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.gguf").write_bytes((folder / "tiny.gguf").read_bytes()[:2000])
+    with pytest.raises(TableError, match=r"cannot be opened .*expected a folder with half\.gguf") as raised:
+        open_model(str(tmp_path), gguf="half.gguf")
     assert "\n" not in str(raised.value)
 
 

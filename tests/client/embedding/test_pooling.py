@@ -93,8 +93,10 @@ def test_long_texts_are_cut_where_the_model_ends(tmp_path: Path, tiny_model: Pat
     )  # fmt: skip
     transformers.BertModel(config).save_pretrained(tmp_path)
     transformers.AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
-    long, cut = open_model(str(tmp_path)).embed(["fever " * 9, "fever " * 4])
+    model = open_local(str(tmp_path))
+    long, cut = model.embed(["fever " * 9, "fever " * 4])
     np.testing.assert_allclose(long, cut, atol=1e-6)
+    assert model.origin.more != open_local(str(tiny_model)).origin.more  # nor are such vectors kept for others
 
 
 def test_a_prefix_is_read_with_the_text_and_tells_tables_apart(tiny_model: Path) -> None:

@@ -131,6 +131,7 @@ def test_several_poolings_stand_side_by_side(embedder: Path) -> None:
             "Normalize works on word pieces",
         ),
         ([("../other", "Transformer"), ("p", "Pooling")], {}, "leads out of the model's folder"),
+        ([("/other", "Transformer"), ("p", "Pooling")], {"p/config.json": MEAN}, "leads out of the model's folder"),
     ],
 )
 def test_a_chain_that_is_not_known_is_refused(
@@ -164,6 +165,15 @@ def test_lower_case_length_and_folder_are_the_model_s_own(tiny_model: Path, tmp_
     assert str(model.head) == "own: mean, lower case"
     long, cut = model.embed(["FEVER of the cough", "fever of"], "own")
     np.testing.assert_allclose(long, cut, atol=1e-6)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_texts_are_put_in_lower_case_where_the_model_says_so(tiny_decoder: Path, tmp_path: Path, lower: bool) -> None:
+    shutil.copytree(tiny_decoder, tmp_path, dirs_exist_ok=True)  # its tokeniser tells FEVER from fever
+    files = {"1_Pooling/config.json": MEAN, "sentence_bert_config.json": {"do_lower_case": lower}}
+    write(tmp_path, [("", f"{OLD}Transformer"), ("1_Pooling", KINDS["1_Pooling"])], files)
+    upper, small = open_model(str(tmp_path), own=True).embed(["FEVER", "fever"], "own")
+    assert np.allclose(upper, small, atol=1e-6) == lower
 
 
 @pytest.mark.slow

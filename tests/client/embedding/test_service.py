@@ -9,13 +9,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from time import sleep as wait
 from typing import Any
 
 import numpy as np
 import pytest
 
+from client.embedding import door
+from client.embedding.address import check_url
 from client.embedding.build import Build
-from client.embedding.door import Clock, check_url
+from client.embedding.door import Clock
 from client.embedding.service import Service, open_service
 from common.concepts import Token
 from common.embeddings import PROBE_PHRASES, load_table
@@ -138,8 +141,9 @@ def test_a_service_says_how_long_to_wait(service: Any, ask: Any, time: Time) -> 
         handler.answer(b"", 503, {"Retry-After": dates["Retry-After"]})
 
     service.script = [status(429, {"Retry-After": "17"}), dated, status(429, {"Retry-After": "soon"})]
+    service.script += [status(429, {"Retry-After": "\u00b2"}), status(429, {"Retry-After": "1"})]
     ask().embed(TEXTS)
-    assert time.slept == [17, 90, 4]
+    assert time.slept == [17, 90, 4, 8, 16]
 
 
 def test_a_wait_of_hours_is_not_waited_for(service: Any, ask: Any, time: Time) -> None:
@@ -173,6 +177,7 @@ def test_an_address_where_nobody_listens_is_given_up(service: Any, ask: Any, tim
         (status(307, {"Location": "http://127.0.0.1:9/"}), "sends elsewhere .status 307"),
         (status(429, message="pay first", code="insufficient_quota"), "pay first"),
         (lambda handler, asked: handler.answer(b"<html>"), "not JSON"),
+        (lambda handler, asked: handler.answer(b"[" * 100_000), "not JSON"),
     ],
 )
 def test_what_cannot_pass_is_not_tried_again(
@@ -206,6 +211,8 @@ def numbers(value: Any) -> Callable[[dict[str, Any]], None]:
         (numbers(["0.5"] * 6), "not lists of numbers"),
         (numbers("AAAA"), "not lists of numbers"),
         (lambda answer: answer.update(model="other"), "model 'other'; expected 'acme-small'"),
+        (lambda answer: answer.update(model="acme-small-large"), "model 'acme-small-large'"),
+        (lambda answer: answer.update(model="acme-small-8b"), "model 'acme-small-8b'"),
         (lambda answer: answer.pop("model") and None, "model 'None'"),
     ],
 )
@@ -223,9 +230,36 @@ def test_another_number_of_dimensions_than_asked_is_refused(service: Any, ask: A
         ask(dimensions=4).embed(TEXTS)
 
 
-def test_a_release_of_the_model_is_the_model(service: Any, ask: Any) -> None:
-    service.script = [changed(lambda answer: answer.update(model="acme-small-2026-01-01"))]
+@pytest.mark.parametrize("release", ["2026-01-01", "v2", "002"])
+def test_a_release_of_the_model_is_the_model(service: Any, ask: Any, release: str) -> None:
+    service.script = [changed(lambda answer: answer.update(model=f"acme-small-{release}"))]
     assert ask().embed(TEXTS).shape == (3, 6)
+
+
+def test_a_service_that_does_not_answer_is_told_from_one_that_is_not_there(
+    service: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    monkeypatch.setattr(door, "_TIMEOUT", door.httpx.Timeout(0.05))
+    service.script = [lambda handler, asked: wait(0.2)] * 7
+    with pytest.raises(TableError, match=r"does not answer in 0 s; a smaller --batch may help; what it gave so far"):
+        ask().embed(TEXTS)
+    assert len(time.slept) == 6
+
+
+def test_a_proxy_is_not_asked_for_this_machine(service: Any, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert ask().embed(TEXTS).shape == (3, 6)
+
+
+@pytest.mark.parametrize("proxy", ["socks9://me:secret@host:1", "http://me:secret@host:port"])
+def test_a_proxy_that_cannot_be_used_is_one_line(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(TableError, match="the proxy in HTTPS_PROXY or ALL_PROXY cannot be used") as raised:
+        open_service("https://example.org/v1", "acme-small")
+    assert "secret" not in str(raised.value)
 
 
 def test_requests_keep_to_their_number_a_minute(service: Any, ask: Any, time: Time) -> None:
@@ -255,6 +289,14 @@ def test_tries_that_failed_count_as_requests(service: Any, ask: Any, time: Time)
         ("https://host:port/v1", "expected an address such as"),
         ("https://me:secret@example.org/v1", "without a user, a password"),
         ("https://example.org/v1?key=secret", "without a user, a password"),
+        ("https://example.org/v1?", "without a user, a password"),
+        ("http://127.0.0.1\t.example.org/v1", "expected an address such as"),
+        ("https://:443/v1", "expected an address such as"),
+        (" https://example.org/v1", "expected an address such as"),
+        ("https://example .org/v1", "expected an address such as"),
+        ("https://example.org:99999/v1", "expected an address such as"),
+        ("http://localhost%20/v1", "not encrypted"),
+        ("http://localhost\\.example.org/v1", "not encrypted"),
     ],
 )
 def test_an_address_that_must_not_be_used_is_refused(url: str, message: str) -> None:
@@ -263,7 +305,16 @@ def test_an_address_that_must_not_be_used_is_refused(url: str, message: str) -> 
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["https://example.org/v1/", "http://localhost:8080/v1", "http://[::1]:80/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/v1/",
+        "https://xn--bcher-kva.example/v1",
+        "http://localhost:8080/v1",
+        "http://[::1]:80/v1",
+        "http://127.0.0.9/v1",
+    ],
+)
 def test_https_and_this_machine_may_be_used(url: str) -> None:
     assert check_url(url) == url.rstrip("/")
 
@@ -316,7 +367,7 @@ def test_a_certificate_that_nobody_trusts_is_refused_and_one_that_is_named_is_no
     service.socket = secure.wrap_socket(service.socket, server_side=True)
     url = service.url.replace("http:", "https:")
     opened = open_service(url, "acme-small", clock=time.clock())
-    with pytest.raises(TableError, match=r"certificate is not one that this machine trusts.*SSL_CERT_FILE"):
+    with pytest.raises(TableError, match=r"certificate is not one that this machine trusts, or .*SSL_CERT_FILE"):
         opened.embed(TEXTS)
     opened.door.close()
     assert time.slept == []
@@ -334,7 +385,7 @@ def test_a_build_goes_on_where_the_service_failed(service: Any, ask: Any, tmp_pa
         Build(ask(), "acme-small", tokens, tmp_path / "c").write(tmp_path / "t.safetensors")
     assert len(service.requests) == 5
     built = Build(ask(), "acme-small", tokens, tmp_path / "c").write(tmp_path / "t.safetensors")
-    assert (built.texts, built.cached) == (600, 256)
+    assert (built.texts, built.cached) == (600, 384)
     table = load_table(tmp_path / "t.safetensors")
     np.testing.assert_allclose(table.vectors[1:], [vector(token.text) for token in tokens], rtol=1e-6)
     np.testing.assert_allclose(table.probes, [vector(phrase) for phrase in PROBE_PHRASES], rtol=1e-6)
