@@ -17,7 +17,7 @@ from client.site_file import Site
 from client.training import Stage, snapshot, train, train_round
 from common import __version__
 from common.errors import SitebridgeError, WireError
-from common.figures import METRICS, WEIGHT
+from common.figures import LEAVING, WEIGHT
 from common.model import ConceptCNN
 from common.seeds import derive
 from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
@@ -117,7 +117,7 @@ class Agent:
     def _let_out(self, scored: Scored, arrays: dict[str, Flat]) -> Answer:
         """Give the answer that the site's policy lets out."""
         figures, kept_back = let_out(self.sites, scored.figures)
-        withheld = tuple(name for name in METRICS if name in kept_back | scored.suppressed)
+        withheld = tuple(name for name in LEAVING if name in kept_back | scored.suppressed)
         return Answer("ok", self.name, figures, arrays=dict(arrays), withheld=withheld)
 
     def _tune(

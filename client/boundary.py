@@ -13,7 +13,7 @@ from client.refusals import TooFarError
 from client.site_file import Site
 from common import __version__
 from common.errors import PolicyError, WireError
-from common.figures import METRICS
+from common.figures import LEAVING, metric_of
 from common.tasks import Greet, Request, Work
 
 _NESTS = 1000  # lists and objects in a task
@@ -95,11 +95,6 @@ def check_change(
 def let_out(sites: Sequence[Site], figures: Mapping[str, float]) -> tuple[dict[str, float], set[str]]:
     """Give the figures whose metrics every site's policy lets out, and the names of the metrics that it keeps back."""
     allowed = set.intersection(*(set(site.policy.metrics) for site in sites))
-    kept_back = {name for name in figures if _metric(name) in METRICS and _metric(name) not in allowed}
+    kept_back = {name for name in figures if metric_of(name) in LEAVING and metric_of(name) not in allowed}
     out = {name: value for name, value in figures.items() if name not in kept_back}
-    return out, {_metric(name) for name in kept_back}
-
-
-def _metric(figure: str) -> str:
-    """Give the metric of a figure such as ``came.validation.auroc`` or ``test.brier.low``."""
-    return [part for part in figure.split(".") if part not in ("low", "high")][-1]
+    return out, {metric_of(name) for name in kept_back}

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from common.config import Name
-from common.figures import METRICS
+from common.figures import LEAVING
 from common.strategies import ROLES
 from common.toml import Declared
 
@@ -32,7 +32,7 @@ class Policy(Declared):
     min_cell : int
         Fewest patients behind a number that may leave the site.
     metrics : tuple of str
-        Metrics that may leave the site, of `common.figures.METRICS`.
+        Metrics that may leave the site, of `common.figures.LEAVING`.
     max_change : float or None
         Largest L2 norm of the change of the weights that may leave the site; None for no limit.
     approval : bool
@@ -46,7 +46,7 @@ class Policy(Declared):
     max_epochs: Limit = 1000
     max_tasks: Limit = 5000
     min_cell: Limit = 11
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = LEAVING
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None
@@ -59,7 +59,7 @@ class Policy(Declared):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        return _some_of(metrics, METRICS, "a metric")
+        return _some_of(metrics, LEAVING, "a metric")
 
     @model_validator(mode="after")
     def _agree(self) -> Policy:

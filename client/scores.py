@@ -10,7 +10,8 @@ import numpy as np
 
 from client.refusals import DivergedError
 from client.training import Encounters, probabilities
-from common.figures import METRICS
+from common.curve import curve_of
+from common.figures import CURVE, METRICS
 from common.metrics import Floats, Integers, score, youden_threshold
 from common.model import ConceptCNN
 from common.seeds import derive
@@ -47,13 +48,15 @@ def score_splits(
     asked = set(METRICS) if threshold is not None or task.choose_threshold else set(METRICS).difference(_HITS)
     for split in task.score:
         if not enough(splits[split], min_cell):
-            scored.suppressed |= asked
+            scored.suppressed |= asked | ({CURVE} if split == "test" else set())
             continue
         seed = derive(task.seed, "bootstrap", site, split)
         replicates = task.intervals if split == "test" else 0  # validation is for choosing, not for reporting
         own = figures_of(model, splits[split], threshold, replicates, seed, min_cell)
         scored.figures |= {f"{prefix}{split}.{name}": value for name, value in own.figures.items()}
         scored.suppressed |= own.suppressed
+        if split == "test":
+            scored.figures |= _curve(model, splits[split], min_cell)
     if task.score and threshold is None:  # one that was asked for, and could not be chosen
         scored.suppressed |= asked.intersection(_HITS)
     return scored
@@ -90,6 +93,16 @@ def figures_of(
     for name, estimate in estimates.items():
         figures |= {name: estimate.value, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
     return Scored({name: value for name, value in figures.items() if math.isfinite(value)}, set(suppressed))
+
+
+def _curve(model: ConceptCNN, encounters: Encounters, min_cell: int) -> dict[str, float]:
+    """Count by ranges of probability, at least `min_cell` encounters of each class in each."""
+    bins = curve_of(encounters.labels.numpy(), probabilities(model, encounters), min_cell, _GRID)
+    return {
+        f"test.{CURVE}.{number:02d}.{name}": float(value)
+        for number, row in enumerate(bins)
+        for name, value in zip(("from", "n", "positive"), row, strict=True)
+    }
 
 
 def threshold_of(model: ConceptCNN, validation: Encounters) -> float:

@@ -15,12 +15,23 @@ METRICS = (
     "sensitivity",
     "specificity",
 )
+CURVE = "curve"  # counts of encounters and of positives by ranges of probability, see `common.curve`
+LEAVING = (*METRICS, CURVE)  # what a site's policy decides about
 WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
 
 _METRIC = "|".join((*METRICS, "n", "positive"))
-_FIGURE = re.compile(rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?")
+_FIGURE = re.compile(
+    rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?"
+    rf"|test\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
+)
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
 _RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, **dict.fromkeys(METRICS[3:5], _ANY), "": (0.0, 1.0)}
+
+
+def metric_of(figure: str) -> str:
+    """Give the metric of a figure such as ``came.validation.auroc``, ``test.brier.low`` or ``test.curve.03.n``."""
+    parts = [part for part in figure.split(".") if part not in ("low", "high")]
+    return CURVE if CURVE in parts else parts[-1]
 
 
 def check_figure(name: str, value: object) -> None:
@@ -34,6 +45,6 @@ def check_figure(name: str, value: object) -> None:
     match = _FIGURE.fullmatch(name)
     if match is None:
         raise WireError("a figure that is not on the list")
-    low, high = next(bounds for kind, bounds in _RANGES.items() if kind in (match["metric"] or name, ""))
+    low, high = next(bounds for kind, bounds in _RANGES.items() if kind in (match["metric"] or match["count"] or name, ""))
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise WireError(f"figure {name} is not a number from {low:g} to {high:g}")

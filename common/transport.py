@@ -12,7 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from numpy.typing import NDArray
 
 from common.errors import WireError
-from common.figures import METRICS, check_figure
+from common.figures import LEAVING, check_figure
 from common.tasks import Answer, Request
 
 ARRAYS, CONFIG, FIGURES = "arrays", "config", "figures"
@@ -70,7 +70,7 @@ def _answer(content: RecordDict) -> Answer:
     code, site, facts = (str(config[key]) for key in ("code", "site", "facts"))
     withheld = tuple(str(config.get("withheld", "")).split())
     arrays = _arrays(content)
-    if re.fullmatch(r"[a-z0-9-]{0,64}", site) is None or len(facts) > _FACTS or not set(withheld) <= set(METRICS):
+    if re.fullmatch(r"[a-z0-9-]{0,64}", site) is None or len(facts) > _FACTS or not set(withheld) <= set(LEAVING):
         raise WireError("a name that no site can have, too many words, or a metric that is not on the list")
     if len(arrays) > 1 or any(re.fullmatch(r"[a-z+]{1,20}", name) is None for name in arrays):
         raise WireError("arrays that are not on the list")

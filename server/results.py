@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import safetensors.torch
 
 from common.errors import ConfigError
-from common.figures import METRICS
+from common.figures import CURVE, METRICS
 from common.files import write_atomically
 from common.shape import ModelShape
 from common.tasks import Answer
@@ -30,6 +31,7 @@ BEFORE_ANSWERS = {
     "rounds.csv",
     "run.json",
 }  # what a run writes before it has an answer
+CURVES = [*KEYS, "bin_low", "bin_high", "n", "positive"]
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
 
 
@@ -40,6 +42,7 @@ class Results:
     folder: Path
     scored: Callable[[dict[str, object], Answer], None] = lambda keys, answer: None  # told of every site's scores
     rows: list[dict[str, object]] = field(default_factory=list)
+    bins: list[dict[str, object]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)  # file name to SHA-256
 
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
@@ -55,6 +58,7 @@ class Results:
             note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
             at, withheld = answer.figures.get("threshold", threshold), " ".join(answer.withheld)
             self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note, "withheld": withheld})
+            self.bins += [{**keys, "split": split, **row} for row in _bins(answer.figures, split)]
 
     def keep_weights(self, name: str, flat: Flat, parts: tuple[str, ...], dimension: int, shape: ModelShape) -> str:
         """Write the weights of one phase as safetensors; give their SHA-256, which is over the numbers alone."""
@@ -70,9 +74,10 @@ class Results:
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
     def write(self, exchange: Exchange, absent: list[str]) -> None:
-        """Write results.csv, results.json and exchange.csv."""
+        """Write results.csv, curves.csv, results.json and exchange.csv."""
         table = self.table()
         write_atomically(self.folder / "results.csv", table.to_csv(index=False))
+        write_atomically(self.folder / "curves.csv", pd.DataFrame(self.bins, columns=CURVES).to_csv(index=False))
         whole = {
             "results": json.loads(table.to_json(orient="records", double_precision=15)),
             "weights": dict(sorted(self.weights.items())),
@@ -80,6 +85,17 @@ class Results:
         }
         write_atomically(self.folder / "results.json", json.dumps(whole, indent=1) + "\n")
         write_atomically(self.folder / "exchange.csv", exchange.table().to_csv(index=False))
+
+
+def _bins(figures: Mapping[str, float], split: str) -> Iterator[dict[str, object]]:
+    """Give the rows of a curve, from the lowest probability up, each up to where the next begins; nothing of half one."""
+    stems = [name[:-4] for name in sorted(figures) if name.startswith(f"{split}.{CURVE}.") and name.endswith("from")]
+    if not all(f"{stem}{count}" in figures for stem in stems for count in ("n", "positive")):
+        return
+    edges = [*(figures[f"{stem}from"] for stem in stems), 1.0]
+    for stem, (low, high) in zip(stems, pairwise(edges), strict=True):
+        counts = {count: int(figures[f"{stem}{count}"]) for count in ("n", "positive")}
+        yield {"bin_low": low, "bin_high": high, **counts}
 
 
 def new_folder(folder: Path) -> Path:

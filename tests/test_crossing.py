@@ -13,7 +13,7 @@ from flwr.app import Context, Message, RecordDict
 
 from client.site_file import load_site
 from common.config import Federation
-from common.figures import METRICS
+from common.figures import LEAVING, METRICS
 from common.grid import InProcessGrid
 from common.shape import ModelShape
 from common.strategies import EVERYTHING
@@ -26,6 +26,7 @@ Make = Callable[..., Federation]
 SCORES = {f"{metric}{end}" for metric in METRICS for end in ("", ".low", ".high")} | {"n", "positive"}
 SPLITS = ("validation", "came.validation", "test")
 FIGURES = {"num-examples", "threshold"} | {f"{split}.{name}" for split in SPLITS for name in SCORES}
+FIGURES |= {f"test.curve.{number:02d}.{name}" for number in range(20) for name in ("from", "n", "positive")}
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def check_records(message: Message, dimensions: set[int]) -> None:
     config = content["config"]
     if message.metadata.reply_to_message_id:
         assert set(config) == {"code", "site", "facts", "withheld"}
-        assert set(str(config["withheld"]).split()) <= set(METRICS)
+        assert set(str(config["withheld"]).split()) <= set(LEAVING)
         assert config["code"] == "ok"
         for name in content["figures"]:
             assert name in FIGURES, name

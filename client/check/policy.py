@@ -9,7 +9,7 @@ from client.check.findings import Said
 from client.home.layout import Home
 from client.policy import Policy
 from client.refusals import NotApprovedError
-from common.figures import METRICS
+from common.figures import LEAVING
 
 
 def look(policy: Policy) -> Iterator[Said]:
@@ -23,7 +23,7 @@ def look(policy: Policy) -> Iterator[Said]:
     few = policy.min_cell
     level = "ok" if few >= Policy().min_cell else "warn"
     yield level, f"no number that tells of fewer than {few} patients leaves"  # type: ignore[misc]
-    yield "ok", f"metrics that may leave: {'all' if policy.metrics == METRICS else ', '.join(policy.metrics)}"
+    yield "ok", f"metrics that may leave: {'all' if policy.metrics == LEAVING else ', '.join(policy.metrics)}"
     if policy.max_change is None:
         yield "ok", "no limit to how far weights may move in a task; [policy] max_change sets one"
     else:

@@ -16,7 +16,7 @@ from client.site_file import load_site
 from common import __version__
 from common.config import Training
 from common.errors import ConfigError
-from common.figures import METRICS
+from common.figures import CURVE, LEAVING, METRICS
 from common.model import initial_weights
 from common.shape import ModelShape
 from common.strategies import EVERYTHING
@@ -51,11 +51,14 @@ def test_by_default_every_metric_leaves_and_none_is_withheld(ask: Ask) -> None:
     answer = ask("")
     assert answer.withheld == ()
     assert {f"test.{metric}" for metric in METRICS} <= set(answer.figures)
+    assert answer.figures["test.curve.00.from"] == 0.0
+    counts = [name for name in answer.figures if name.startswith("test.curve.") and name.endswith(".n")]
+    assert sum(answer.figures[name] for name in counts) == answer.figures["test.n"]
 
 
 def test_a_metric_that_may_not_leave_is_named_with_none_of_its_figures(ask: Ask) -> None:
     answer = ask('metrics = ["auroc"]')
-    assert answer.withheld == METRICS[1:]
+    assert answer.withheld == LEAVING[1:]
     assert {name.split(".")[1] for name in answer.figures if "." in name} == {"auroc", "n", "positive"}
     assert "test.auroc.low" in answer.figures
     came = ask('metrics = ["auprc"]', strategy="source", score=("validation",))
@@ -66,8 +69,8 @@ def test_a_metric_that_may_not_leave_is_named_with_none_of_its_figures(ask: Ask)
 def test_what_a_min_cell_suppresses_is_named_too(ask: Ask) -> None:
     silent = ask("min_cell = 400", strategy="direct", training=None)
     assert set(silent.figures) == set()
-    assert silent.withheld == METRICS
-    assert ask("min_cell = 400", strategy="direct", training=None, threshold=None).withheld == METRICS[:5]
+    assert silent.withheld == LEAVING
+    assert ask("min_cell = 400", strategy="direct", training=None, threshold=None).withheld == (*METRICS[:5], CURVE)
     hits = ask("", strategy="direct", training=None, threshold=1.0)  # nobody is called positive: none at all is told
     assert hits.withheld == ()
     chosen = ask("min_cell = 100", strategy="direct", training=None, threshold=None, choose_threshold=True)
@@ -102,4 +105,4 @@ def test_a_policy_that_cannot_be_meant_is_refused(ask: Ask, line: str, says: str
 
 def test_defaults_keep_what_simulations_did() -> None:
     policy = Policy()
-    assert (policy.approval, policy.federations, policy.max_change, policy.metrics) == (False, None, None, METRICS)
+    assert (policy.approval, policy.federations, policy.max_change, policy.metrics) == (False, None, None, LEAVING)
