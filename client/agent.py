@@ -14,7 +14,7 @@ from client.preparation import Prepared, fingerprint, pool, prepare
 from client.refusals import DivergedError, TooFewError, code_of
 from client.scores import Scored, enough, score_splits
 from client.site_file import Site
-from client.training import Stage, snapshot, train, train_round
+from client.training import Stage, recalibrate, snapshot, train_round, train_steps
 from common import __version__
 from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
@@ -104,10 +104,14 @@ class Agent:
         scored = Scored()
         if task.strategy == SOURCE and task.score:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
+        if strategy.tuned or strategy.recalibrated:
+            self._check_enough(data)
         if strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
+        fitted = recalibrate(model, data.splits["train"], strategy.recalibrated) if strategy.recalibrated else {}
         if task.strategy != SOURCE:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell)
+            scored.figures |= fitted
         arrays = pack(snapshot(model), strategy.returned, dimension, task.model)
         check_change(self.sites, pack(weights, strategy.returned, dimension, task.model), arrays)
         if strategy.tuned:
@@ -125,8 +129,6 @@ class Agent:
     ) -> None:
         if task.training is None:
             raise WireError(f"strategy {task.strategy!r} needs a training section")
-        if not enough(data.splits["train"], self._min_cell):
-            raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
         validation = data.splits["validation"]
@@ -138,15 +140,19 @@ class Agent:
             task.training,
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
-            proximal_mu=proximal_mu,
+            proximal_mu=task.training.pull if strategy.pulled else proximal_mu,
             basis=data.basis,
         )
         if task.strategy == SOURCE and task.training.rounds > 1:
             train_round(model, stage, task.round)
         else:
-            train(model, stage)
+            train_steps(model, stage, strategy.steps)
         if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
             raise DivergedError(f"{self.name}: the weights are not finite after {task.strategy}, round {task.round}")
+
+    def _check_enough(self, data: Prepared) -> None:
+        if not enough(data.splits["train"], self._min_cell):
+            raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
 
     def _prepare(self, embedding: Embedding) -> Prepared:
         torch.set_num_threads(1)  # two threads lose to one on small matrices; one gives the same bits everywhere

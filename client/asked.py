@@ -62,6 +62,9 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
         return f"train alone and send scores, {_extent(training)}"
     if name == "direct":
         return "score a model as it comes and send scores"
+    if numbers := STRATEGIES[name].recalibrated:
+        fitted = "a number" if numbers == 1 else "two numbers"
+        return f"fit {fitted} that recalibrate a model to your patients, and send them and scores"
     returned = " and ".join(_WORDS[part] for part in STRATEGIES[name].returned)
     return f"tune a model with your patients and send the weights of the {returned}, and scores, {_extent(training)}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from client.policy import Policy
 from client.site_file import Site
+from common.concepts import SENTENCE
 from common.config import ONE_HOT
 from common.errors import SitebridgeError
 from common.shape import ModelShape
@@ -19,8 +20,8 @@ _FLOAT = 4  # bytes
 def render(site: Site) -> str:
     """Give the sheet in Markdown.
 
-    What it says of numbers and bytes holds for each embedding table that the site names, at the default model size; a
-    federation that was approved may set another number of filters.
+    What it says of numbers and bytes holds for each embedding table that the site names, at the default model size and
+    with absences shown by sentences; a federation that was approved may ask for other filters, or for absence by text.
     """
     parts = [_title(site), _held(site), _computed(), _leaving(site), _never(), _suppressed(site.policy), _kept(site)]
     return "\n\n".join(parts) + "\n"
@@ -78,6 +79,8 @@ def _leaving(site: Site) -> str:
 
 
 def _row(name: str, strategy: TransferStrategy, site: Site, shape: ModelShape) -> str:
+    if numbers := strategy.recalibrated:
+        return f"| `{name}`: {strategy.meaning} | none; of the recalibration, | {numbers} ({8 * numbers}) |"
     if not strategy.returned:
         return f"| `{name}`: {strategy.meaning} | none | 0 |"
     sizes = dict(_sizes(site, strategy.returned, shape))
@@ -86,9 +89,11 @@ def _row(name: str, strategy: TransferStrategy, site: Site, shape: ModelShape) -
 
 
 def _sizes(site: Site, parts: tuple[str, ...], shape: ModelShape) -> Iterator[tuple[str, int | str]]:
+    from common.embeddings.absence import width
     from common.wire import allowed  # imports torch
 
-    dimensions = {name: _dimension(path) for name, path in sorted(site.tables.items())}
+    found = {name: _dimension(path) for name, path in sorted(site.tables.items())}
+    dimensions = {name: None if size is None else width(SENTENCE, size) for name, size in found.items()}
     dimensions[ONE_HOT] = len(site.vocabulary)
     for name, dimension in dimensions.items():
         if dimension is not None:

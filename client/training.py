@@ -5,8 +5,9 @@ Letters: N encounters of a split, B of a batch, L tokens, F filters, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from client.compact import REST, CompactCNN
 from common.config import Training
 from common.metrics import auroc
 from common.model import ConceptCNN
+from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
+from common.seeds import derive
 from common.selection import BestKept
 from common.strategies import CNN, LINEAR
 from common.wire import PARTS
@@ -93,6 +96,17 @@ def train(model: ConceptCNN, stage: Stage) -> None:
             break
     if best.weights is not None:
         model.load_state_dict(best.weights)
+
+
+def train_steps(model: ConceptCNN, stage: Stage, steps: Sequence[tuple[str, ...]]) -> None:
+    """Train some parts and then others, each time from the best of before; every step draws for itself."""
+    for number, tuned in enumerate(steps):
+        train(model, replace(stage, tuned=tuned, seed_of=partial(_drawn_after, stage.seed_of, number)))
+
+
+def _drawn_after(seed_of: Callable[[int], int], step: int, number: int) -> int:
+    """Give the seed of a round of a step; the first step's is the strategy's own."""
+    return seed_of(number) if step == 0 else derive(seed_of(number), "step", step)
 
 
 def train_round(model: ConceptCNN, stage: Stage, number: int, after_epoch: Callable[[], bool] | None = None) -> None:
@@ -187,6 +201,13 @@ def optimiser(parameters: list[torch.nn.Parameter], training: Training) -> torch
     return torch.optim.SGD(
         parameters, lr=rate, momentum=training.momentum, nesterov=nesterov, weight_decay=decay, fused=True
     )
+
+
+def recalibrate(model: ConceptCNN, encounters: Encounters, numbers: int) -> dict[str, float]:
+    """Recalibrate a model's head on a site's encounters; give the numbers that were fitted."""
+    by = fit(encounters.labels.numpy(), probabilities(model, encounters), numbers)
+    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), by))
+    return dict(zip((INTERCEPT, SLOPE)[:numbers], (by.intercept, by.slope), strict=False))
 
 
 def snapshot(model: ConceptCNN) -> State:

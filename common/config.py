@@ -43,6 +43,7 @@ class Training(Declared):
     momentum: float = Field(default=0.9, ge=0, lt=1)  # Nesterov, for SGD
     weight_decay: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
+    pull: float = Field(default=0.01, gt=0, le=100, allow_inf_nan=False)  # L2-SP's alpha; only strategy "l2-sp" has it
     patience: Count | Literal["endless"] = "endless"  # candidates without a better validation AUROC, then stop
 
     @property

@@ -1,4 +1,4 @@
-"""A model's probabilities on a site's encounters as counts that may leave: enough for ROC, calibration and decision curves."""
+"""A model's probabilities as counts that may leave a site: enough for ROC, calibration and decision curves."""
 
 from __future__ import annotations
 

@@ -22,10 +22,12 @@ WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
 _METRIC = "|".join((*METRICS, "n", "positive"))
 _FIGURE = re.compile(
     rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?"
+    r"|recalibration\.(?P<fitted>intercept|slope)"
     rf"|test\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
 )
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
-_RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, **dict.fromkeys(METRICS[3:5], _ANY), "": (0.0, 1.0)}
+_RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
+_RANGES |= dict.fromkeys((*METRICS[3:5], "intercept", "slope"), _ANY)
 
 
 def metric_of(figure: str) -> str:
@@ -45,6 +47,7 @@ def check_figure(name: str, value: object) -> None:
     match = _FIGURE.fullmatch(name)
     if match is None:
         raise WireError("a figure that is not on the list")
-    low, high = next(bounds for kind, bounds in _RANGES.items() if kind in (match["metric"] or match["count"] or name, ""))
+    kind = match["metric"] or match["count"] or match["fitted"] or name
+    low, high = _RANGES.get(kind, _RANGES[""])
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise WireError(f"figure {name} is not a number from {low:g} to {high:g}")

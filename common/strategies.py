@@ -1,7 +1,7 @@
 """Transfer strategies, as data: what a target tunes, and what it sends back.
 
-Gao et al., "Transfer Learning with Clinical Concept Embeddings from Large Language Models", arXiv 2409.13893.
-A further strategy is one more line of `STRATEGIES`.
+Gao et al., "Transfer Learning with Clinical Concept Embeddings from Large Language Models", arXiv 2409.13893, has
+local, direct, linear and full. A further strategy is one more line of `STRATEGIES`.
 """
 
 from __future__ import annotations
@@ -19,33 +19,58 @@ class TransferStrategy:
 
     Attributes
     ----------
-    tuned : tuple of str
-        Parts of the model (`CNN`, `LINEAR`) that the target trains; the rest stays as it came.
+    steps : tuple of tuple of str
+        Parts of the model (`CNN`, `LINEAR`) that the target trains, one training after the other; the rest stays as it
+        came.
     returned : tuple of str
         Parts that travel back to the coordinator; scores travel back always.
     meaning : str
         One line for people.
     from_sources : bool
         Whether the model that arrives was learnt at the sources, or is untrained.
+    recalibrated : int
+        How many numbers of `common.recalibration` are fitted and travel back: 1 the intercept, 2 the slope as well.
+    pulled : bool
+        Whether training is pulled towards the model that came, by ``tuning.pull``.
     """
 
-    tuned: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
     returned: tuple[str, ...]
     meaning: str
     from_sources: bool = True
+    recalibrated: int = 0
+    pulled: bool = False
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """Parts that some step trains."""
+        return tuple(part for part in EVERYTHING if any(part in step for step in self.steps))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Parts that the coordinator has of the target's model in the end."""
+        return (LINEAR,) if self.recalibrated else self.returned
 
 
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
 
 STRATEGIES: dict[str, TransferStrategy] = {
-    LOCAL: TransferStrategy(EVERYTHING, (), "no transfer: the site trains alone", from_sources=False),
+    LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
-    "linear": TransferStrategy((LINEAR,), (LINEAR,), "the linear head tuned at the target"),
-    "full": TransferStrategy(EVERYTHING, EVERYTHING, "CNN and linear head tuned at the target"),
+    "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
+    "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
+    "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
+    "layer-wise": TransferStrategy(
+        ((LINEAR,), EVERYTHING), EVERYTHING, "the linear head tuned at the target, then CNN and head"
+    ),
+    "l2-sp": TransferStrategy(
+        (EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target, pulled towards the sources'", pulled=True
+    ),
+    "full": TransferStrategy((EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target"),
 }
 
 # What a task may ask of a site: to be a source, or a target under a strategy.
-ROLES = {SOURCE: TransferStrategy(EVERYTHING, EVERYTHING, "a round of training at a source"), **STRATEGIES}
+ROLES = {SOURCE: TransferStrategy((EVERYTHING,), EVERYTHING, "a round of training at a source"), **STRATEGIES}
 
 POOLED = "pooled"  # all encounters in one place: a ceiling that only a simulation can show

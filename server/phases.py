@@ -18,9 +18,11 @@ from common.errors import SiteError, WireError
 from common.failures import Phase
 from common.figures import WEIGHT
 from common.model import initial_weights
+from common.recalibration import INTERCEPT, SLOPE, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
-from common.strategies import EVERYTHING, SOURCE, STRATEGIES
+from common.statistics.calibration import Recalibration
+from common.strategies import EVERYTHING, LINEAR, SOURCE, STRATEGIES
 from common.tasks import Answer, Work
 from common.transport import content_of
 from common.wire import Flat, array_name, pack, unpack
@@ -113,7 +115,18 @@ class Phases:
         )
         answers = self._ask(targets, work, weights, name, strategy.returned, of="transfer")
         self.advance(f"{name} at {', '.join(targets)}")
+        if strategy.recalibrated:
+            return {site: (answer, self._recalibrated(weights, answer)) for site, answer in answers.items()}
         return {site: (answer, _flat(answer, strategy.returned)) for site, answer in answers.items()}
+
+    def _recalibrated(self, weights: Flat, answer: Answer) -> Flat | None:
+        """Give the head that a target's numbers make of the one that it was sent."""
+        if INTERCEPT not in answer.figures:
+            return None
+        size = (self.space.dimension, self.federation.model)
+        by = Recalibration(answer.figures[INTERCEPT], answer.figures.get(SLOPE, 1.0))
+        head = recalibrated(unpack({_WHOLE: weights}, EVERYTHING, *size), by)
+        return pack(head, (LINEAR,), *size)[array_name((LINEAR,))]
 
     def score(self, sites: Sequence[str], weights: Flat, phase: str) -> dict[str, Answer]:
         """Score a model where it was learnt, and choose the threshold there."""

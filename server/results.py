@@ -88,7 +88,7 @@ class Results:
 
 
 def _bins(figures: Mapping[str, float], split: str) -> Iterator[dict[str, object]]:
-    """Give the rows of a curve, from the lowest probability up, each up to where the next begins; nothing of half one."""
+    """Give the rows of a curve, from the lowest probability up; nothing of half a curve."""
     stems = [name[:-4] for name in sorted(figures) if name.startswith(f"{split}.{CURVE}.") and name.endswith("from")]
     if not all(f"{stem}{count}" in figures for stem in stems for count in ("n", "positive")):
         return

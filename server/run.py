@@ -130,7 +130,7 @@ class FederatedRun:
             threshold = learnt.threshold if learnt is not None else None
             self.results.add(_keys(phases, name, sources, site), answer, SPLITS, threshold)
             if returned is not None:
-                parts, label = STRATEGIES[name].returned, _label(phases, sources, f"{name}-{site}")
+                parts, label = STRATEGIES[name].kept, _label(phases, sources, f"{name}-{site}")
                 self.results.keep_weights(label, returned, parts, phases.space.dimension, self.federation.model)
 
     def _pooled(self, phases: Phases) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from common.config import Federation
+from common.strategies import POOLED, SOURCE, STRATEGIES
 
-ORDER = ["source", "local", "direct", "linear", "full", "pooled"]
+ORDER = [SOURCE, *STRATEGIES, POOLED]
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 import tomli_w
+from hypothesis import settings
 
 from client.hospitals.generate import write_hospitals
 from common.config import Federation, load_federation
+
+settings.register_profile("any machine", deadline=None)  # no test depends on timing
+settings.load_profile("any machine")
 
 TRAINING = {"rounds": 2, "epochs": 1, "batches": 8}
 TUNING = {"rounds": 1, "epochs": 2, "batches": 8}

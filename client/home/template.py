@@ -72,7 +72,8 @@ minilm = "builtin:minilm"  # ships with Sitebridge; knows the built-in concepts
 
 # ---- What a federation may ask of this site. No federation's file overrules it.
 [policy]
-strategies = ["source", "local", "direct", "linear", "full"]  # "source": train for others; the rest: as a target
+# "source": train for others; the rest: as a target
+strategies = ["source", "local", "direct", "intercept", "recalibrate", "linear", "layer-wise", "l2-sp", "full"]
 max_rounds = 100  # of one run
 max_epochs = 1000  # of one task
 max_tasks = 5000  # of one run

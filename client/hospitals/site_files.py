@@ -79,7 +79,7 @@ validation = 0.2  # a fifth of the earlier seasons
 minilm = "builtin:minilm"
 
 [policy]
-strategies = ["source", "local", "direct", "linear", "full"]
+strategies = ["source", "local", "direct", "intercept", "recalibrate", "linear", "layer-wise", "l2-sp", "full"]
 max_rounds = 100
 max_epochs = 1000
 min_cell = 11

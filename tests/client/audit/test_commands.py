@@ -68,10 +68,10 @@ def test_the_sheet_says_what_leaves_in_numbers(site: Site, tmp_path: Path) -> No
     text = run("audit", "sheet", "--folder", str(site.folder))
     tokens = len(load_site(site.site_file).vocabulary)
     for said in (
-        "minilm: 38,702 (154,808)",
+        "minilm: 77,102 (308,408)",
         "minilm: 202 (808)",
         f"one-hot: {100 * tokens + 302:,}",
-        "Refused by this site's policy: source, local.",
+        "Refused by this site's policy: source, local, intercept, recalibrate, layer-wise, l2-sp.",
         "further than 2.5",
         "fewer than 12 patients",
         "allegheny.csv",
