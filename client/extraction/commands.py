@@ -23,13 +23,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def extract(folder: Folder = Path("site"), site: SiteFile = None, as_json: AsJson = False) -> None:
     """Read the hospital's records by the cohort's definition, and write the table that the agent reads."""
     from client.extraction.output import write_cohort
+    from client.extraction.report import why_nobody
+    from common.errors import CohortError
     from common.toml import resolve
 
     path = site or folder / "site.toml"
     file, definition, extracted, kind, shown = _run(path, unmapped=False)
     out = resolve(file.cohort.file, path.parent)
-    if len(extracted.chosen):
-        _print(shown, as_json)
+    _print(shown, as_json)
+    if not len(extracted.chosen):
+        raise CohortError(why_nobody(shown))
     write_cohort(extracted, definition, kind, out)
     if not as_json:
         typer.echo(f"written: {out}")

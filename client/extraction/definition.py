@@ -231,6 +231,7 @@ class Definition(Declared):
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
     def _set_faults(self) -> Iterator[str]:
+        yield from (f'sets."{name}": a set\'s name has no space in it' for name in self.sets if " " in name)
         for key, name in self.used_sets():
             if name not in self.sets:
                 near = difflib.get_close_matches(name, self.sets, n=1)

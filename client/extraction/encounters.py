@@ -30,11 +30,11 @@ from client.extraction.attrition import (
 from client.extraction.definition import END, Definition, Index
 from client.extraction.lookup import Lookup
 from client.extraction.measures import OLDEST
-from client.records.contract import ENCOUNTERS, Records
+from client.records.contract import ENCOUNTERS, Account, Records
 from common.errors import CohortError
 
 UNKNOWN_AGE = -1
-_ODD_AGE = "births after an encounter's start, or more than 150 years before: age taken as unknown"
+_NO_AGE = "births not known, after an encounter's start, or more than 150 years before: age taken as unknown"
 _BY = [("patient", "ascending"), ("start", "ascending"), ("encounter", "ascending")]
 
 Told = Callable[[int], None]  # how many rows were read
@@ -80,14 +80,15 @@ def choose(definition: Definition, records: Records, attrition: Attrition, told:
     rule, ends = definition.index, definition.window.after == END
     parts = []
     for batch in records.encounters():
-        parts.append(_filter(batch, rule, ends, attrition))
+        parts.append(_filter(batch, rule, ends, attrition, records.account))
         told(batch.num_rows)
     kept = pa.Table.from_batches(parts, ENCOUNTERS).combine_chunks()
     kept = _once(kept, attrition)
     _refuse_others_of_the_same_id(kept, records, told)
     kept = kept.sort_by(_BY).combine_chunks()
     age = _ages(kept["start"], kept["birth"])
-    records.account.add(_ODD_AGE, int(((age == UNKNOWN_AGE) & ~_null(kept["birth"])).sum()))
+    counted = bool(definition.ages) | ~_null(kept["birth"])  # a birth that is not asked for may lack
+    records.account.add(_NO_AGE, int(((age == UNKNOWN_AGE) & counted).sum()))
     chosen = _chosen(kept, age)
     if not rule.first or len(chosen) == 0:
         return chosen
@@ -95,7 +96,7 @@ def choose(definition: Definition, records: Records, attrition: Attrition, told:
     return chosen.take(attrition.keep(FIRST, first, np.ones(len(chosen), dtype=np.bool_)))
 
 
-def _filter(batch: pa.RecordBatch, rule: Index, ends: bool, attrition: Attrition) -> pa.RecordBatch:
+def _filter(batch: pa.RecordBatch, rule: Index, ends: bool, attrition: Attrition, account: Account) -> pa.RecordBatch:
     """Keep the encounters of a batch that can be used and that the definition asks for."""
     attrition.read += batch.num_rows
     start, end = _ticks(batch["start"]), _ticks(batch["end"])
@@ -116,6 +117,7 @@ def _filter(batch: pa.RecordBatch, rule: Index, ends: bool, attrition: Attrition
     kept = attrition.keep(DATES, ~(early | late), kept)
     if rule.age is not None:
         age = _ages(batch["start"], batch["birth"])
+        account.add(_NO_AGE, int((kept & (age == UNKNOWN_AGE)).sum()))
         kept = attrition.keep(AGE, (age >= rule.age[0]) & (age <= rule.age[1]), kept)
     return batch.filter(pa.array(kept))
 

@@ -33,7 +33,9 @@ NO_PATIENT = "events without a patient: left out"
 NO_TIME = "events without a time: left out"
 BACKWARDS = "events that end before they start: left out"
 UNNAMED = "answers of the label's set that the definition does not name: left out"
+ELSEWHERE = "events in an encounter's window that name another encounter: left out"
 UNSAID = "findings answered by neither yes nor no: left out"
+LABELS = "codes of built-in findings that are the label's, too: left out of the finding"
 
 _Numbers = NDArray[np.int64]
 _Mask = NDArray[np.bool_]
@@ -82,6 +84,7 @@ class Gathered:
         self._definition, self._records, self._windows = definition, records, Windows(chosen, definition.window)
         self._matcher = Matcher(sets, records.codebook)
         self._place = {name: place for place, name in enumerate(self._matcher.names)}
+        self._matched, self._nobody = False, len(chosen) == 0  # whether an event of some set was read
         self.said = Earliest(len(chosen))
         self.index_slots = {
             name: _INDEX + place for place, name in enumerate((*definition.index.require, *definition.index.exclude))
@@ -98,6 +101,7 @@ class Gathered:
         events = self._usable(events)
         entry = events["entry"].to_numpy()
         matched = self._matcher.member()[:, entry].any(axis=0)  # (E,)
+        self._matched |= bool(matched.any())
         if self.locals is None:
             events = events.filter(pa.array(matched))
         for row, encounter in self._windows.pairs(events):
@@ -105,7 +109,7 @@ class Gathered:
             member = self._matcher.member()[:, pairs.entry]  # (S, P)
             self._index(pairs, member)
             self._label(pairs, member[self._place[self._definition.label.set]])
-            self._findings(pairs, member)
+            self._findings(pairs, self._without_label(member))
             self._grades(pairs, member)
             if self.locals is not None:
                 self.locals.add(self.said, pairs.take(np.logical_not(member.any(axis=0))))
@@ -116,11 +120,18 @@ class Gathered:
         Raises
         ------
         CohortError
-            Numbers have units that cannot be converted, or a finding is made of the label's own codes.
+            No event is of a patient of the cohort, numbers have units that cannot be converted, or a finding is made
+            of the label's own codes.
         """
         problems = Problems("events")
         for quantity in self._quantities.values():
             quantity.report(self._records.account, problems)
+        if self._matched and not (self._windows.met or self._nobody):
+            problems.add(
+                "none with a code of some set is of a patient with an encounter in the cohort; see that encounters and "
+                "events name patients alike, such as 7 or 007"
+            )
+        self._records.account.add(ELSEWHERE, self._windows.elsewhere)
         self._check_leaks(problems)
         problems.raise_if_any(CohortError)
 
@@ -177,6 +188,12 @@ class Gathered:
             measured = pairs.take(member[self._place[rule.set]])
             self._say(code, measured, *_sides(self._read(f"findings.numbers.{code}", measured), rule))
 
+    def _without_label(self, member: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Take the label's own codes out of the shipped sets of findings; bool (S, P)."""
+        shipped = np.array([name.startswith(BUILTIN) for name in self._matcher.names])
+        allowed: NDArray[np.bool_] = member & ~(shipped[:, None] & member[self._place[self._definition.label.set]])
+        return allowed
+
     def _say(self, code: str, pairs: Pairs, present: _Mask, absent: _Mask) -> None:
         slot = self.finding_slots[code]
         self.said.add(slot, pairs.encounter[present], pairs.until[present])
@@ -193,7 +210,7 @@ class Gathered:
         return self._quantities[key].read(pairs.number, pairs.unit, pairs.units)
 
     def _check_leaks(self, problems: Problems) -> None:
-        """Refuse a finding or a grade that some code of the records makes, which also makes the label."""
+        """Refuse a finding or a grade that some event makes which also makes the label: an event may have two codes."""
         member = self._matcher.member()
         label = member[self._place[self._definition.label.set]]
         used = {f"the finding {code}": name for code, name in self._finding_sets.items()}
@@ -201,10 +218,12 @@ class Gathered:
         used |= {f"grades.{code}": rule.set for code, rule in self._definition.grades.items()}
         for what, name in used.items():
             shared = int((member[self._place[name]] & label).sum())
-            if shared:
+            if name.startswith(BUILTIN):
+                self._records.account.add(LABELS, shared)
+            elif shared:
                 problems.add(
-                    f"{what}: {shared} codes are in the label's set, too; what is predicted cannot be a finding: take "
-                    "them out by `without`, or leave the finding out"
+                    f"{what}: events of {shared} codes have a code of the label's set, too; what is predicted cannot "
+                    "be a finding: take the other code out by `without`, or leave the finding out"
                 )
 
 

@@ -62,8 +62,7 @@ def write_cohort(extracted: Extracted, definition: Definition, kind: str, path: 
         There is no encounter to write.
     """
     if len(extracted.chosen) == 0:
-        steps = "; ".join(f"{step}: {number:,}" for step, number, _ in extracted.attrition.rows())
-        raise CohortError(f"{definition.name}: none of {extracted.attrition.read:,} encounters is left ({steps})")
+        raise CohortError(f"{definition.name}: no encounter is left to write")
     texts = {local.code: definition.texts.get(local.code, local.text) for local in extracted.local}
     origin = Origin(definition.name, definition.digest(), kind, texts, extracted.decisions)
     path.parent.mkdir(parents=True, exist_ok=True)

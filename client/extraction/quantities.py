@@ -5,18 +5,21 @@ Letters: P numbers.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client.extraction.measures import Measure
-from client.extraction.units import conversion, convert
+from client.extraction.units import conversion, convert, unit_fault
 from client.records.contract import Account
 from common.errors import Problems
 
 _LISTED = 10
-_LONGEST = 30  # characters of a unit that a message repeats
+_OFTEN = 11  # numbers
+_LIKE_A_UNIT = re.compile(r"[^\s,;]{1,20}")
+_MANY_DIGITS = re.compile(r"[0-9]{4}")
 
 
 class Quantity:
@@ -70,14 +73,24 @@ class Quantity:
         account.add(f"{self._key}: events without a number: left out", self._without)
         account.add(f"{self._key}: numbers outside {low:g} to {high:g} {unit}: taken as unknown", self._outside)
         account.add("numbers that are not finite: taken as none", self._infinite)
-        listed = [
-            f'{number} in "{given[:_LONGEST]}"' if given else f"{number} without a unit"
-            for given, number in sorted(self._unreadable.items(), key=lambda item: (-item[1], item[0]))
-            if number
-        ]
+        named: Counter[str] = Counter()
+        for given, number in self._unreadable.items():
+            named[_named(given, number)] += number
+        ordered = sorted(named.items(), key=lambda item: (-item[1], item[0]))
+        listed = [f"{number} {words}" for words, number in ordered if number]
         if listed:
             more = f" and {len(listed) - _LISTED} other units" if len(listed) > _LISTED else ""
             problems.add(
                 f"{self._key}: numbers that cannot be converted to {unit}: {', '.join(listed[:_LISTED])}{more}; say "
                 f'what the unit means by units = {{ "..." = "a UCUM unit" }}, or take other codes into the set'
             )
+
+
+def _named(unit: str, number: int) -> str:
+    """Say which unit numbers have, in its own words if it is one or frequent: it may be a cell of another column."""
+    if not unit:
+        return "without a unit"
+    known = unit_fault(unit) is None or number >= _OFTEN
+    if known and _LIKE_A_UNIT.fullmatch(unit) and not _MANY_DIGITS.search(unit):
+        return f'in "{unit}"'
+    return "in what may be no unit, and so is not repeated here"

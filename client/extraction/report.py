@@ -1,7 +1,8 @@
 """What an extraction found, for people and for programs. Small counts are not shown: a report may be sent by mail.
 
 A count from 1 to below the smallest that may be shown is "<11". What it could be worked out from is not shown
-either: where a step left out few, it is told together with its neighbours.
+either: where a step left out few, it is told together with its neighbours; of counts that add up to one that is
+shown, another is left away, so large that each small number stays possible.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client.extraction.cohort import ABSENT, PRESENT, Extracted
+from client.extraction.cohort import ABSENT, PRESENT, UNKNOWN, Extracted
 from client.extraction.definition import Definition
 from common.concepts import builtin_concepts
 
@@ -30,7 +31,7 @@ def facts(extracted: Extracted, definition: Definition, min_cell: int) -> dict[s
     few = 0 < left_out < min_cell
     return {
         "definition": definition.name,
-        "read": f"about {round(read, -2):,}" if few else small(read, min_cell),
+        "read": small(read, min_cell) if not few else _about(encounters, min_cell),
         "steps": _steps(extracted, min_cell),
         "encounters": small(encounters, min_cell),
         "positive": small(positive, min_cell) if positive < min_cell or not hidden else None,
@@ -49,6 +50,20 @@ def facts(extracted: Extracted, definition: Definition, min_cell: int) -> dict[s
 def small(number: int, min_cell: int) -> Shown:
     """Give a count as it may be shown."""
     return f"<{min_cell}" if 0 < number < min_cell else number
+
+
+def _about(encounters: int, min_cell: int) -> str | None:
+    """Say how many encounters were read where few were left out."""
+    return f"fewer than {encounters + min_cell:,}" if encounters >= min_cell else None
+
+
+def why_nobody(shown: dict[str, Any]) -> str:
+    """Say in one line why a cohort is empty."""
+    if not shown["steps"]:
+        return f"{shown['definition']}: the records hold no encounter"
+    numbers = ((step["step"], step["left_out"]) for step in shown["steps"])
+    steps = "; ".join(step if number is None else f"{step}: {_number(number)}" for step, number in numbers)
+    return f"{shown['definition']}: none of {_number(shown['read'])} encounters is left ({steps})"
 
 
 def lines(shown: dict[str, Any]) -> Iterator[str]:
@@ -84,9 +99,12 @@ def _steps(extracted: Extracted, min_cell: int) -> list[dict[str, Any]]:
         for step, left_out, _ in group:
             few = 0 < left_out < min_cell
             steps.append({"step": step, "left_out": small(left_out, min_cell) if few else None, "stayed": None})
-        if total >= min_cell:
+        stayed = group[-1][2]
+        if 0 < stayed < min_cell:  # and so what was left out of those that stayed before is not told
+            steps[-1] |= {"stayed": small(stayed, min_cell)}
+        elif total >= min_cell:
             together = total if len(group) == 1 else f"{total:,} with the above"
-            steps[-1] |= {"left_out": together, "stayed": group[-1][2]}
+            steps[-1] |= {"left_out": together, "stayed": stayed}
     return steps
 
 
@@ -114,23 +132,31 @@ def _years(extracted: Extracted, min_cell: int) -> list[dict[str, Any]]:
         if 0 < len(labels) - positive < min_cell:  # the difference would tell the negative ones
             row["positive"] = None
         rows.append(row)
-    _hide_another(rows, "encounters")
-    _hide_another(rows, "positive")
+    _hide_another(rows, "encounters", min_cell)
+    _hide_another(rows, "positive", min_cell)
     return rows
 
 
-def _hide_another(rows: list[dict[str, Any]], name: str) -> None:
-    """Where one row's count is hidden, hide the smallest other one, too: the rows add up to a number that is told."""
+def _hide_another(rows: list[dict[str, Any]], name: str, min_cell: int) -> None:
+    """Where counts are hidden, hide a larger one, too, if there is one: the rows add up to a number that is told.
+
+    One of twice the smallest that is shown leaves every small number possible; where there is none, all are hidden.
+    """
     told = [row for row in rows if isinstance(row[name], int) and row[name] > 0]
-    if len(told) == len([row for row in rows if row[name] != 0]) - 1 and told:
-        min(told, key=lambda row: row[name])[name] = None
+    if len(told) == sum(row[name] != 0 for row in rows):
+        return
+    large = [row for row in told if row[name] >= 2 * min_cell]
+    for row in [min(large, key=lambda row: row[name])] if large else told:
+        row[name] = None
 
 
 def _concepts(extracted: Extracted, definition: Definition, min_cell: int) -> list[dict[str, Any]]:
     words = {code: concept.text for code, concept in builtin_concepts().items()}
     words |= {local.code: local.text for local in extracted.local} | definition.texts
-    rows = []
+    rows, local = [], {local.code for local in extracted.local}
     for code, values in extracted.findings.items():
+        if code in local and 0 < (values != UNKNOWN).sum() < min_cell:
+            continue  # the words of a rare code of the hospital's own
         rows.append(_row(code, words, (values == PRESENT).sum(), (values == ABSENT).sum(), len(values), min_cell))
     known: dict[str, NDArray[np.bool_]] = {code: ~np.isnan(numbers) for code, numbers in extracted.grades.items()}
     known |= dict.fromkeys(definition.ages, extracted.chosen.age >= 0)
@@ -140,14 +166,15 @@ def _concepts(extracted: Extracted, definition: Definition, min_cell: int) -> li
 
 
 def _row(code: str, words: dict[str, str], present: int, absent: int, whole: int, min_cell: int) -> dict[str, Any]:
-    """Give a concept's counts; where one of three is small, another one is not told, for they add up."""
+    """Give a concept's counts; where one of three is small, the others are not told.
+
+    The three add up, and two may add up to what another concept tells of the same events.
+    """
     counts: dict[str, Any] = {"present": int(present), "absent": int(absent)}
     counts["unknown"] = whole - counts["present"] - counts["absent"]
-    hidden = [name for name, number in counts.items() if 0 < number < min_cell]
     told: dict[str, Any] = {name: small(number, min_cell) for name, number in counts.items()}
-    if len(hidden) == 1:
-        largest = max(counts, key=lambda name: counts[name])
-        told[largest] = None if largest not in hidden else told[largest]
+    if any(0 < number < min_cell for number in counts.values()):
+        told = {name: None if counts[name] >= min_cell else shown for name, shown in told.items()}
     return {"code": code, "text": words.get(code, code)} | told
 
 

@@ -50,7 +50,8 @@ def resolve(definition: Definition, records: Records) -> dict[str, ConceptSet]:
     Raises
     ------
     ConfigError
-        Lists the codes that the records' vocabulary does not have, with the name of their set.
+        Lists the codes that the records' vocabulary does not have, with the name of their set; or what is made of the
+        label's own codes.
     """
     rules = {name: definition.sets[name] for _, name in definition.used_sets()}
     rules |= {f"{BUILTIN}{code}": SetRule(builtin=(code,)) for code in definition.built_in_findings()}
@@ -65,6 +66,7 @@ def resolve(definition: Definition, records: Records) -> dict[str, ConceptSet]:
         codings = frozenset(_taken(rule)).union(*below)
         resolved[name] = ConceptSet(taken, _codes(_without(rule), True, expansion), codings)
     problems.raise_if_any(ConfigError)
+    _refuse_leaks(definition, resolved)
     _tell_flat(rules.values(), expansion, records)
     return resolved
 
@@ -102,12 +104,13 @@ class Matcher:
         while len(entries) > self._member.shape[1]:
             self._member = np.concatenate([self._member, np.zeros_like(self._member)], axis=1)
         for number in range(self._seen, len(entries)):
-            for place in self._sets_of(entries[number].codings):
+            for place in self.sets_of(entries[number].codings):
                 self._member[place, number] = True
         self._seen = len(entries)
         return self._member
 
-    def _sets_of(self, codings: Iterable[Coding]) -> set[int]:
+    def sets_of(self, codings: Iterable[Coding]) -> set[int]:
+        """Give the numbers of the sets that an entry with these codings is in."""
         found, left_out = set[int](), set[int]()
         for coding in map(plain, codings):
             found |= self._exact.get(coding, set())
@@ -148,6 +151,24 @@ def _taken(rule: SetRule) -> set[Coding]:
 def _without(rule: SetRule) -> set[Coding]:
     shipped = (coding for name in rule.builtin for coding in builtin_sets()[name].without)
     return {*rule.without, *(coding for coding in shipped if coding not in _taken(rule))}
+
+
+def _refuse_leaks(definition: Definition, resolved: Mapping[str, ConceptSet]) -> None:
+    """Refuse findings and grades whose set has a code of the label's; shipped findings do without it (`Gathered`)."""
+    matcher, label = Matcher(resolved, Codebook()), definition.label.set
+    codings = frozenset[Coding]().union(*(found.codings for found in resolved.values()))
+    shared: dict[str, Coding] = {}
+    for coding in sorted(codings, reverse=True):  # so that the first of a set's is what is named
+        among = {matcher.names[place] for place in matcher.sets_of((coding,))}
+        shared |= dict.fromkeys(among if label in among else (), coding)
+    problems = Problems("sets")
+    for key, name in definition.used_sets():
+        if name in shared and name != label and not key.startswith("index."):
+            problems.add(
+                f'{key}: the set "{name}" and the label\'s set "{label}" both have "{written(shared[name])}"; what is '
+                f"predicted cannot be a finding: take it out by sets.{name}.without, or leave the finding out"
+            )
+    problems.raise_if_any(ConfigError)
 
 
 def _check_known(name: str, rule: SetRule, expansion: Expansion, records: Records, problems: Problems) -> None:

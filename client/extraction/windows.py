@@ -23,9 +23,18 @@ _Numbers = NDArray[np.int64]
 
 
 class Windows:
-    """The windows of a cohort's encounters."""
+    """The windows of a cohort's encounters.
+
+    Attributes
+    ----------
+    elsewhere : int
+        Events in an encounter's window that name another encounter, so far.
+    met : bool
+        Whether some event so far was of a patient who has an encounter.
+    """
 
     def __init__(self, chosen: Chosen, window: Window) -> None:
+        self.elsewhere, self.met = 0, False
         self._encounter = chosen.encounter
         self.opens = chosen.start - parse_duration(window.before)
         ends = chosen.end if window.after == END else chosen.start + parse_duration(window.after)
@@ -51,6 +60,7 @@ class Windows:
         rows = np.flatnonzero(patient >= 0)
         if len(rows) == 0:
             return
+        self.met = True
         time, until = (events[name].cast(pa.int64()).to_numpy()[rows] for name in ("time", "until"))
         patient = patient[rows]
         low = np.searchsorted(
@@ -74,6 +84,7 @@ class Windows:
         named = events["encounter"].take(pa.array(row))
         same = pc.fill_null(pc.equal(named, self._encounter.take(pa.array(encounter))), True)
         kept = same.to_numpy(zero_copy_only=False)
+        self.elsewhere += len(np.setdiff1d(row[~kept], row[kept]))
         return row[kept], encounter[kept]
 
     def _key(self, patient: _Numbers, rank: _Numbers) -> _Numbers:

@@ -36,6 +36,7 @@ _SAYINGS = {  # beginnings of what SQLite and DuckDB say, in lower case
     "attempt to write": _WRITES,
     "database is locked": "another program is writing to the database's file; wait for it and start again",
     "file is not a database": "the file is no database of this kind; check records.url",
+    "io error: could not read": "the database's file is damaged or cut short; copy it again",
     "database disk image is malformed": "the database's file is damaged or cut short; copy it again",
 }
 _LOGIN = (
@@ -54,7 +55,8 @@ _AT_LOGIN = {  # parts of what drivers say when a connection fails, in lower cas
     "role ": _LOGIN,
     "database ": _NO_DATABASE,
 }
-_AT_FILE = {"could not set lock": _LOCKED, "not a valid": _NO_FILE}
+_CUT = "records.url: the database's file is damaged or cut short; copy it again"
+_AT_FILE = {"could not set lock": _LOCKED, "not a valid": _NO_FILE, "could not read enough": _CUT}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import field_validator
 
 from client.records.secrets import Secret
-from common.errors import ConfigError
+from common.errors import CohortError, ConfigError
 from common.toml import Declared, resolve
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ NEEDS_EXTRA = "databases need the extra: pip install 'sitebridge[records]'"
 _SECRETS = ("pass", "pwd", "secret", "token")
 _LIKE = 'expected such as "postgresql://reader@db.example/omop", "duckdb:///omop.duckdb" or "sqlite:///omop.sqlite"'
 _WAIT = 20  # seconds for a server to answer
+_SQLITE = b"SQLite format 3\0"
 
 
 class DatabaseSection(Declared):
@@ -76,6 +77,8 @@ def open_engine(section: DatabaseSection, folder: Path) -> Engine:
     ConfigError
         There is no such file or kind of database, its driver is not installed, or the password is not where it should
         be.
+    CohortError
+        A file is cut short.
     """
     url = parse_url(section.url)
     name = url.get_backend_name()
@@ -98,6 +101,7 @@ def _of_file(url: URL, folder: Path) -> Engine:
         raise ConfigError(f"records.url: no such file: {url.database or ''}; {_LIKE}")
     if url.get_backend_name() == "duckdb":
         return _create(url.set(database=str(path)), connect_args={"read_only": True})
+    _check_whole(path)
     from sqlalchemy import event
 
     engine = _create(
@@ -106,6 +110,19 @@ def _of_file(url: URL, folder: Path) -> Engine:
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))  # one snapshot for all reads
     return engine
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file of SQLite whose last page is cut, which SQLite reads as zeros (https://sqlite.org/fileformat2.html)."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(18)
+        size = path.stat().st_size
+    except OSError:
+        raise CohortError("records.url: the file cannot be read; check that this user may read it") from None
+    page = int.from_bytes(head[16:18], "big")
+    if head.startswith(_SQLITE) and size % (65536 if page == 1 else page or 1):
+        raise CohortError("records.url: the database's file is cut short; copy it again")
 
 
 def _create(url: URL, **settings: Any) -> Engine:

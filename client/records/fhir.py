@@ -27,6 +27,7 @@ from common.errors import CohortError
 from common.toml import Declared, resolve
 
 BATCH = 50_000  # rows
+EMPTY = "files of the export that hold nothing"
 NOT_READ = "resources of types that are not read: left out"
 _READ = frozenset({"Patient", "Encounter", *KINDS})
 
@@ -106,6 +107,7 @@ class FhirRecords:
         yield from survey.births(self._clock, self.account)
         self._held[path] = survey.held
         self.account.add(NOT_READ, survey.others)
+        self.account.add(EMPTY, int(not survey.held and not survey.others))
 
     def _encounters_of(self, path: Path, births: Births) -> Iterator[pa.RecordBatch]:
         faults = Faults(path)

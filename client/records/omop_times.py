@@ -67,7 +67,9 @@ class Times:
             read = pc.floor_temporal(local, unit="day").to_numpy(zero_copy_only=False)
         known, to_month = (year > 0) & (year < 10_000), (month > 0) & (month < 13)
         to_day = known & to_month & (day > 0) & (day < 32)
-        birth = np.where(to_day, _date(year, month, day), read)
+        exact = _date(year, month, day)
+        to_day &= exact.astype("M8[M]") == _date(year, month, np.ones_like(day)).astype("M8[M]")  # not 31 February
+        birth = np.where(to_day, exact, read)
         vague = known & np.isnat(birth)
         self._account.add(YEAR_ONLY, int((vague & ~to_month).sum()))
         self._account.add(MONTH_ONLY, int((vague & to_month).sum()))

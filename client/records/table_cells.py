@@ -35,14 +35,23 @@ def find(
 
 
 def texts(values: Any, rows: int) -> pa.Array:
-    """Give cells as text without spaces around it; null where blank. Whole numbers have no ".0"."""
+    """Give cells as text without spaces around it; null where blank. Whole numbers have no ".0".
+
+    Raises
+    ------
+    CohortError
+        They are lists, or of another type that is no text.
+    """
     if values is None:
         return pa.nulls(rows, pa.string())
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_floating(values.type) and _whole(values):
         values = values.cast(pa.int64())
-    trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    try:
+        trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    except pa.ArrowException:  # whose words may quote a cell
+        raise CohortError(f"records: a column holds {values.type}; expected text, numbers or times") from None
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 

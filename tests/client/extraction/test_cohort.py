@@ -24,8 +24,8 @@ from client.extraction.attrition import (
 from client.extraction.cohort import ABSENT, BOTH, DISAGREE, LATE, LATE_NUMBERS, PRESENT, UNKNOWN, extract
 from client.extraction.definition import Definition
 from client.extraction.gather import BACKWARDS as EVENT_BACKWARDS
+from client.extraction.gather import ELSEWHERE, LABELS, NO_TIME, UNNAMED
 from client.extraction.gather import NO_PATIENT as EVENT_NO_PATIENT
-from client.extraction.gather import NO_TIME, UNNAMED
 from common.errors import CohortError
 from common.toml import check
 
@@ -118,6 +118,8 @@ def test_what_is_recorded_after_the_label_s_time_is_left_out_and_counted():
 
 def test_a_finding_of_the_label_s_own_moment_counts():
     assert one(event(FEVER, time="2008-03-07T12:00")).findings["fever"].tolist() == [PRESENT]
+    number = event(HEAT, time="2008-03-07T12:00", number=39.0, unit="Cel")
+    assert one(number).grades["heat"].tolist() == [39.0]
 
 
 def test_an_absence_before_the_label_stands_against_a_presence_after_it():
@@ -224,6 +226,11 @@ def test_implausible_numbers_are_unknown_and_counted():
     assert found.decisions["numbers that are not finite: taken as none"] == 1
 
 
+@pytest.mark.parametrize("number", [25.0, 45.0])
+def test_the_ends_of_what_is_plausible_belong_to_it(number):
+    assert one(event(HEAT, number=number, unit="Cel")).grades["heat"].tolist() == [number]
+
+
 def test_units_that_cannot_be_converted_are_an_error_that_counts_them():
     events = [event(HEAT, number=70.0, unit="kg")] * 2 + [event(HEAT, number=37.0)]
     with pytest.raises(CohortError, match=r"grades.heat: numbers that cannot be converted to Cel: ") as error:
@@ -324,10 +331,30 @@ def test_duplicate_events_change_nothing():
     assert once.decisions == twice.decisions
 
 
-def test_a_finding_made_of_the_label_s_codes_is_an_error():
-    changed = {"cough": {"codes": ["SNOMED 49727002", "LOINC 80382-5"]}}
-    with pytest.raises(CohortError, match="the finding cough: 1 codes are in the label's set, too"):
-        one(sets=changed)
+def test_events_that_have_a_code_of_the_label_and_one_of_a_finding_are_an_error():
+    with pytest.raises(CohortError, match="the finding cough: events of 1 codes have a code of the label's set, too"):
+        one(event((COUGH, "LOINC 80382-5"), answer="Positive"))
+
+
+def test_built_in_findings_do_without_the_label_s_codes():
+    label, other = "SNOMED 21522001", "ICD10CM R10.9"  # both of the shipped abdominal pain
+    encounters = [encounter(f"e{n}", f"p{n}") for n in (1, 2, 3)]
+    events = [event(label, patient="p1"), event(other, patient="p2"), event((label, other), patient="p3")]
+    rule = {"sets": {"test": {"codes": [label]}, "cough": {"codes": [COUGH]}}, "label": {"set": "test"}}
+    rule |= {"findings": {"builtin": ["C0000737"], "sets": {"cough": "cough"}}, "grades": {}}
+    found = extract(check(DEFINITION | rule, Definition, "flu.toml"), Memory(encounters, events))
+    assert found.labels.tolist() == [1, 0, 1]
+    assert found.findings["C0000737"].tolist() == [UNKNOWN, PRESENT, UNKNOWN]
+    assert found.decisions[LABELS] == 2
+
+
+def test_local_concepts_are_never_the_label_s_codes():
+    both = event(("LOINC 80382-5", "local:lab FLU"), answer="Positive")
+    below = event("LOINC 80383-3", answer="Positive")
+    local = {"findings": {"local": {"most": 5, "at_least": 1}}}
+    records = Memory([encounter()], [TEST, both, below], below={"LOINC 80382-5": ["LOINC 80383-3"]})
+    found = extract(definition(**local), records, unmapped=True)
+    assert (found.labels.tolist(), found.local, found.unmapped) == ([1], [], [])
 
 
 def test_local_concepts_are_the_most_frequent_codes_in_no_set():
@@ -347,7 +374,50 @@ def test_local_concepts_are_the_most_frequent_codes_in_no_set():
     assert list(fewer.findings) == ["fever", "cough", "lab:FEB"]
 
 
+def test_a_local_concept_is_named_by_its_best_known_code():
+    both = event(("ICD10CM Z1", "SNOMED 4", "local:A 1"), text="four")
+    found = one(both, findings={"local": {"most": 1, "at_least": 1}})
+    assert [local.code for local in found.local] == ["SNOMED:4"]
+
+
 def test_unmapped_codes_are_counted_when_they_are_asked_for():
     records = Memory([encounter()], [TEST, event("SNOMED 5", text="five")])
     found = extract(definition(), records, unmapped=True)
     assert [(code.code, code.text, code.encounters) for code in found.unmapped] == [("SNOMED:5", "five", 1)]
+
+
+def test_events_that_name_another_encounter_are_counted():
+    both = [encounter(), encounter("e2", start="2008-03-05T13:00"), encounter("e3", start="2008-09-01")]
+    events = [event(FEVER, encounter="e2"), event(FEVER, encounter="01"), event(COUGH, encounter="e3"), event(FEVER)]
+    assert one(*events, encounters=both).decisions[ELSEWHERE] == 2
+
+
+def test_patients_that_events_spell_otherwise_are_an_error():
+    with pytest.raises(CohortError, match="none with a code of some set is of a patient with an encounter") as error:
+        run([encounter(patient="007")], [event(FEVER, patient="7")], label={"otherwise": "negative"})
+    assert "007" not in str(error.value).replace("such as 7 or 007", "")
+    assert len(run([encounter()], [], label={"otherwise": "negative"}).labels) == 1
+    assert len(run([encounter(None)], [TEST], label={"otherwise": "negative"}).labels) == 0
+
+
+AGES = {"agegroup": {"cuts": [6, 65], "names": ["ls5", "ge6ls65", "ge64"]}}
+NO_AGE = "births not known, after an encounter's start, or more than 150 years before: age taken as unknown"
+
+
+@pytest.mark.parametrize(
+    ("changes", "counted", "stay"),
+    [({}, 1, 3), ({"ages": AGES}, 2, 3), ({"index": {"age": [0, 120]}}, 2, 1)],
+)
+def test_births_that_are_not_known_are_counted_where_ages_matter(changes, counted, stay):
+    births = ["1990-01-01", None, "2010-01-01"]
+    encounters = [encounter(f"e{n}", birth=birth) for n, birth in enumerate(births)]
+    found = one(encounters=encounters, **changes)
+    assert (found.decisions[NO_AGE], len(found.labels)) == (counted, stay)
+
+
+def test_units_that_may_be_other_cells_are_not_repeated():
+    units = ["Meier", "Meier, Anna", "grad", "20080305"]
+    events = [event(HEAT, number=37.0, unit=unit) for unit in ["Meier", "20080305", *["grad", "Meier, Anna"] * 11]]
+    with pytest.raises(CohortError, match=r'13 in what may be no unit, and so is not repeated here, 11 in "grad"') as e:
+        one(*events)
+    assert not any(unit in str(e.value) for unit in units if unit != "grad")

@@ -231,3 +231,26 @@ def test_a_failure_leaves_the_old_table(tmp_path, capsys):
     assert {file.name for file in tmp_path.iterdir()} == {
         "cohort.parquet", "encounters.csv", "events.csv", "flu.cohort.toml", "site.toml",
     }  # fmt: skip
+
+
+def test_records_without_an_encounter_say_so(tmp_path, capsys):
+    path = write_site(tmp_path, encounters=0)
+    code, _, err = run(capsys, "site", "extract", "--site", path)
+    assert (code, err) == (1, "Error: flu: the records hold no encounter\n")
+
+
+def test_small_counts_are_not_in_the_error_either(tmp_path, capsys):
+    path = write_site(tmp_path, cohort=COHORT.replace('"emergency"', '"inpatient"'), encounters=100)
+    (tmp_path / "events.csv").write_text("patient,encounter,time,code\np0004,e0009,2008-01-10T10:00,LOINC 80382-5\n")
+    code, out, err = run(capsys, "site", "extract", "--site", path)
+    assert (code, "(of another kind; without a label: 100 with the above)" in err) == (1, True)
+    assert "100 encounters read" in out
+
+
+def test_a_table_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path, capsys):
+    path = write_site(tmp_path)
+    (tmp_path / "cohort.parquet").mkdir()
+    before = sorted(tmp_path.iterdir())
+    code, _, err = run(capsys, "site", "extract", "--site", path)
+    assert (code, "Is a directory" in err) == (1, True)
+    assert sorted(tmp_path.iterdir()) == before

@@ -67,6 +67,7 @@ WRONG = [
     ({"sets": {"x": {"codes": ["SNOWMED 1"]}}}, "did you mean SNOMED?"),
     ({"sets": {"x": {"builtin": ["C00007"]}}}, 'builtin: no built-in set "C00007"'),
     ({"sets": {"x": {"code": ["SNOMED 1"]}}}, "unknown key sets.x.code; did you mean sets.x.codes?"),
+    ({"sets": {"builtin x": {"codes": ["SNOMED 1"]}}}, 'sets."builtin x": a set\'s name has no space in it'),
     ({"label": {"set": "tset"}}, 'label.set: no set "tset"; did you mean test?'),
     ({"label": {"negative": None}}, "positive and negative go together"),
     ({"label": {"above": 1.0, "unit": "1"}}, "either answers (positive, negative) or a number"),

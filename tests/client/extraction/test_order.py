@@ -33,7 +33,8 @@ def events(draw):
 def records(draw):
     starts = draw(st.lists(st.tuples(PATIENTS, HOURS), min_size=1, max_size=6))
     encounters = [encounter(f"e{n}", patient, start) for n, (patient, start) in enumerate(starts)]
-    return encounters, draw(st.lists(events(), max_size=25))
+    known = event("SNOMED 49727002", patient=starts[0][0], time="2000-01-01T00:00", encounter=None)  # of no encounter
+    return encounters, [*draw(st.lists(events(), max_size=25)), known]
 
 
 def told(found):

@@ -43,10 +43,19 @@ def test_a_step_that_left_out_few_is_told_with_the_next():
     ]
 
 
-def test_where_few_are_left_out_in_all_the_number_read_is_rounded():
+def test_where_few_are_left_out_in_all_the_number_read_is_not_told():
     shown = made([*many(140), encounter(None)], answered(140))
-    assert (shown["read"], shown["encounters"]) == ("about 100", 140)
+    assert (shown["read"], shown["encounters"]) == ("fewer than 151", 140)
     assert shown["steps"] == [{"step": "encounters without an id: left out", "left_out": "<11", "stayed": None}]
+
+
+def test_where_few_stay_it_is_not_told_how_many_were_left_out():
+    shown = made([*many(8), *many(60, "inpatient")], answered(8), index={"kinds": ["home"]})
+    assert (shown["read"], shown["encounters"]) == (68, "<11")
+    assert shown["steps"] == [{"step": "of another kind", "left_out": None, "stayed": "<11"}]
+    twenty = made([*many(10), *many(10, "inpatient")], answered(10), index={"kinds": ["home"]})
+    assert (twenty["read"], twenty["encounters"]) == (None, "<11")
+    assert twenty["steps"] == [{"step": "of another kind", "left_out": "<11", "stayed": "<11"}]
 
 
 def test_few_positive_are_not_worked_out_from_the_prevalence():
@@ -75,6 +84,40 @@ def test_of_a_concept_s_three_counts_a_small_one_hides_another():
     shown = made(many(40), [*answered(40), *coughs])
     cough = next(concept for concept in shown["concepts"] if concept["code"] == "cough")
     assert (cough["present"], cough["absent"], cough["unknown"]) == ("<11", 0, None)
+
+
+def test_a_small_count_is_not_worked_out_from_another_concept():
+    """A number's finding is known exactly where its grade is: 30 known, 28 absent, would tell that 2 are present."""
+    heats = [event("LOINC 8310-5", patient=f"home{n}", number=39.0 if n < 2 else 37.0, unit="Cel") for n in range(30)]
+    hot = {"numbers": {"hot": {"set": "temperature", "above": 38.0, "unit": "Cel"}}}
+    concepts = {c["code"]: c for c in made(many(60), [*answered(60), *heats], findings=hot)["concepts"]}
+    assert [concepts["heat"][name] for name in ("present", "unknown")] == [30, 30]
+    assert [concepts["hot"][name] for name in ("present", "absent", "unknown")] == ["<11", None, None]
+
+
+def years_of(*counts):
+    """Extract so many encounters from 2008 on, the first of each year positive as said; give the counts shown."""
+    encounters, events = [], []
+    for year, (number, positive) in enumerate(counts, 2008):
+        names = [f"{year}-{n}" for n in range(number)]
+        encounters += [encounter(name, name, f"{year}-03-05T12:00") for name in names]
+        said = ["Positive"] * positive + ["Negative"] * (number - positive)
+        events += [event(answer=s, patient=p, time=f"{year}-03-06") for p, s in zip(names, said, strict=True)]
+    return [(year["encounters"], year["positive"]) for year in made(encounters, events)["years"]]
+
+
+def test_what_is_hidden_of_years_leaves_every_small_number_possible():
+    assert [row[0] for row in years_of((1, 0), (11, 0), (40, 20))] == ["<11", 11, None]
+    assert [row[0] for row in years_of((1, 0), (1, 0), (40, 20), (60, 30))] == ["<11", "<11", None, 60]
+    assert [row[0] for row in years_of((1, 0), (11, 5))] == ["<11", None]
+    assert [row[1] for row in years_of((40, 38), (40, 15), (40, 25))] == [None, 15, None]
+
+
+def test_the_words_of_a_rare_local_code_are_not_shown():
+    rare = [event("SNOMED 9", patient=f"home{n}", text="rare") for n in range(10)]
+    shown = made(many(40), [*answered(40), *rare], findings={"local": {"most": 5, "at_least": 1}})
+    assert [concept["code"] for concept in shown["concepts"]] == ["fever", "cough", "heat"]
+    assert "rare" not in json.dumps(shown)
 
 
 def test_rare_codes_are_not_listed():

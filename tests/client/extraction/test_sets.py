@@ -103,3 +103,49 @@ def test_only_what_is_needed_is_asked_of_the_records():
     codes = ["LOINC 80382-5", "ICD10CM R50", "SNOMED 49727002", "SNOMED 5", "LOINC 8310-5"]
     assert wanted(sets, all_codes=False) == frozenset(map(parse_code, codes))
     assert wanted(sets, all_codes=True) is None
+
+
+NUMBER = {"set": "temperature", "above": 38.0, "unit": "Cel"}
+LEAKS = [
+    ({"sets": {"cough": {"codes": ["SNOMED 1", "LOINC 80382-5"]}}}, "findings.sets.cough", "cough", "LOINC 80382-5"),
+    ({"sets": {"cough": {"codes": ["SNOMED 1"]}}}, "findings.sets.cough", "cough", "LOINC 9"),
+    ({"sets": {"temperature": {"codes": ["LOINC 9"]}}}, "grades.heat.set", "temperature", "LOINC 9"),
+    (
+        {"sets": {"temperature": {"codes": ["LOINC 9"]}}, "findings": {"numbers": {"hot": NUMBER}}},
+        "findings.numbers.hot.set",
+        "temperature",
+        "LOINC 9",
+    ),
+    ({"sets": {"fever": {"codes": ["ICD10CM J1"]}}}, "findings.sets.fever", "fever", "ICD10CM J10.1"),
+    ({"sets": {"fever": {"codes": ["ICD10CM J10.11"]}}}, "findings.sets.fever", "fever", "ICD10CM J10.11"),
+]
+
+
+@pytest.mark.parametrize(("change", "key", "name", "code"), LEAKS)
+def test_a_finding_that_shares_a_code_with_the_label_is_an_error(change, key, name, code):
+    below = {"LOINC 80382-5": ["LOINC 9"], "SNOMED 1": ["LOINC 9"]}
+    label = {"test": {"codes": ["LOINC 80382-5", "ICD10CM J10.1"]}}
+    rule = definition(**{**change, "sets": change["sets"] | label})
+    with pytest.raises(ConfigError) as error:
+        resolve(rule, Memory([], [], below=below))
+    assert f'{key}: the set "{name}" and the label\'s set "test" both have "{code}"' in str(error.value)
+    assert f"take it out by sets.{name}.without" in str(error.value)
+
+
+def test_a_code_of_the_label_that_is_taken_out_is_no_leak():
+    sets = {
+        "test": {"codes": ["ICD10CM J10.1"]},
+        "fever": {"codes": ["ICD10CM J10"], "without": ["ICD10CM J10.1"]},
+        "cough": {"codes": ["LOINC 80382-5"]},
+    }
+    assert "fever" in resolve(definition(sets=sets), Memory([], []))
+
+
+def test_what_is_required_may_be_the_label_s():
+    sets = {"flu": {"codes": ["LOINC 80382-5"]}}
+    assert "flu" in resolve(definition(sets=sets, index={"require": ["flu"]}), Memory([], []))
+
+
+def test_shipped_findings_may_share_codes_with_the_label():
+    sets = {"test": {"builtin": ["C0000737"]}}
+    assert "builtin C0000737" in resolve(definition(sets=sets, findings={"builtin": ["C0000737"]}), Memory([], []))

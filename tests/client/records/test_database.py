@@ -173,7 +173,7 @@ def test_what_is_missing(tmp_path, people):
 def test_nothing_can_be_written(tmp_path, people):
     database = Database(people, tmp_path)
     with pytest.raises(CohortError):
-        database.rows(text("INSERT INTO people (id) VALUES (99)").columns(column("id")), "records.x")
+        database.rows(text("INSERT INTO people (id) VALUES (99) RETURNING id").columns(column("id")), "records.x")
     database = Database(people, tmp_path)
     assert len(database.rows(select(PEOPLE), "people")) == 25
 
@@ -292,3 +292,23 @@ def test_concepts_are_whole_numbers():
     for wrong in (pa.array([1.5]), pa.array(["1"])):
         with pytest.raises(CohortError, match=r"^x: holds"):
             whole(wrong, "x")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("left", [0.5, 0.999])
+def test_a_file_that_was_cut_short(tmp_path, kind, left):
+    """SQLite itself would read what lacks of the last page as zeros."""
+    write(file_engine(kind, tmp_path), {"people": ROWS * 4000})
+    path = tmp_path / f"records.{kind}"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * left)])
+    with pytest.raises(CohortError, match="cut short; copy it again") as caught:
+        list(Database(section(url=f"{kind}:///records.{kind}"), tmp_path).stream(select(PEOPLE), "people"))
+    assert "note" not in str(caught.value)
+
+
+def test_a_cut_last_page_of_sqlite(tmp_path):
+    write(file_engine("sqlite", tmp_path), {"people": ROWS})
+    path = tmp_path / "records.sqlite"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CohortError, match=r"records\.url: the database's file is cut short; copy it again"):
+        Database(section(url="sqlite:///records.sqlite"), tmp_path)

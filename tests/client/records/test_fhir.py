@@ -539,3 +539,11 @@ def test_different_offsets_need_a_zone(tmp_path: Path) -> None:
         CohortError, match=r"export\.ndjson: times with 2 different offsets from UTC; name the hospital"
     ):
         [*records.encounters(), *records.events(None)]
+
+
+def test_files_that_hold_nothing_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, patient(), encounter())
+    write(tmp_path, name="Condition.ndjson")
+    found = opened(tmp_path)
+    encounters(found)
+    assert found.account.counts["files of the export that hold nothing"] == 1

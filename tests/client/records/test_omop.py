@@ -6,11 +6,14 @@ import random
 from datetime import date, datetime
 
 import made_omop as made
+import pyarrow as pa
 import pytest
 from made_database import file_engine, write
 
 from client.records import database, omop
-from client.records.contract import ENCOUNTERS, EVENTS, Coding
+from client.records.clock import Clock
+from client.records.contract import ENCOUNTERS, EVENTS, Account, Coding
+from client.records.omop_times import Times
 from client.records.section import open_records, read_section
 from common.errors import CohortError
 
@@ -75,6 +78,14 @@ def test_encounters(tmp_path):
         "births known by year only, by encounter: taken as the middle of the year": 1,
         "births known by year and month only, by encounter: taken as the middle of the month": 1,
     }
+
+
+def test_a_day_that_no_month_has_is_not_known():
+    account = Account()
+    times = Times(Clock(None), account, midnight_is_day=True)
+    cells = {name: pa.array([number]) for name, number in (("year", 1990), ("month", 2), ("day", 31))}
+    assert times.births(cells, "person").to_pylist() == [datetime(1990, 2, 15)]
+    assert account.counts == {"births known by year and month only, by encounter: taken as the middle of the month": 1}
 
 
 def test_kinds_that_the_site_names(tmp_path):

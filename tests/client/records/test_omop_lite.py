@@ -83,8 +83,9 @@ WITH stay AS (
     AND extract(year FROM v.visit_start_date) * 10000 + extract(month FROM v.visit_start_date) * 100
       + extract(day FROM v.visit_start_date) >= (p.year_of_birth + 18) * 10000 + p.month_of_birth * 100 + p.day_of_birth
 ), event AS (
-  SELECT person_id AS person, visit_occurrence_id AS visit, condition_start_date AS day, condition_concept_id AS concept,
-    condition_source_concept_id AS source, CAST(NULL AS NUMERIC) AS number FROM synthea.condition_occurrence
+  SELECT person_id AS person, visit_occurrence_id AS visit, condition_start_date AS day,
+    condition_concept_id AS concept, condition_source_concept_id AS source,
+    CAST(NULL AS NUMERIC) AS number FROM synthea.condition_occurrence
   UNION ALL SELECT person_id, visit_occurrence_id, observation_date, observation_concept_id,
     observation_source_concept_id, CAST(NULL AS NUMERIC) FROM synthea.observation
   UNION ALL SELECT person_id, visit_occurrence_id, procedure_date, procedure_concept_id,
@@ -123,7 +124,7 @@ def load(*options):
     subprocess.run([sys.executable, "-c", program, *options], check=True, capture_output=True, timeout=300)
 
 
-@pytest.fixture(params=["duckdb", "postgresql"])
+@pytest.fixture(params=["duckdb", pytest.param("postgresql", marks=pytest.mark.slow)])
 def lite(request, tmp_path):
     """Give a site whose records are the set, and an engine to count in it."""
     if request.param == "duckdb":
@@ -132,13 +133,14 @@ def lite(request, tmp_path):
     else:
         server, key = request.getfixturevalue("postgres"), request.getfixturevalue("secret")
         server.execute("DROP DATABASE IF EXISTS lite", "CREATE DATABASE lite")
-        user, password = make_url(server.url()).username, quote(os.environ[key["env"]], safe="")  # it puts both in an URL
+        user, password = make_url(server.url()).username, quote(os.environ[key["env"]], safe="")  # for an URL
         where = "--db-host", "127.0.0.1", "--db-port", str(server.port), "--db-user", user, "--db-name", "lite"
         load("--dialect", "postgresql", *where, "--db-password", password)
         engine = server.engine("lite")
         place = f'url = "{server.url("lite")}"\npassword = {{ env = "{key["env"]}" }}'
     with engine.begin() as connection:
         connection.exec_driver_sql(ANCESTORS)
+        connection.exec_driver_sql("ANALYZE")
     (tmp_path / "site.toml").write_text(SITE.format(place=place))
     (tmp_path / "lite.cohort.toml").write_text(DEFINITION)
     yield tmp_path, engine

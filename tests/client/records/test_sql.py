@@ -11,6 +11,7 @@ from client.records import database
 from client.records.contract import ENCOUNTERS, EVENTS, Coding
 from client.records.section import open_records, read_section
 from client.records.sql import SqlSection
+from common.cli import main
 from common.errors import CohortError, ConfigError
 from common.toml import check
 
@@ -196,3 +197,27 @@ def test_times_with_a_zone(tmp_path, keys, kind):
     query = "SELECT encounter, patient, CAST('2008-03-05 23:30:00+00' AS timestamptz) AS start FROM stays"
     found = opened(tmp_path, keys(kind), encounters=query, timezone="Europe/Vienna")
     assert rows(found.encounters())[0]["start"] == datetime(2008, 3, 6, 0, 30)
+
+
+def test_a_server_that_goes_away_leaves_the_old_table(tmp_path, capsys, keys):
+    """The view of events ends its own connection, after the encounters and a batch of events were read."""
+    many = [{"patient": n, "encounter": n, "time": datetime(2008, 3, 5), "code": "SNOMED 1"} for n in range(60_000)]
+    found = keys("postgresql", [{**STAYS[0], "encounter": n, "patient": n} for n in range(20)], many)
+    gone = "(SELECT pg_terminate_backend(pg_backend_pid())::text WHERE h.patient = 55000)"
+    query = f"SELECT h.*, {gone} AS unit FROM happened AS h"
+    where = f'url = "{found["url"]}"\npassword = {{ env = "{found["password"]["env"]}" }}\nencounters = "stays"'
+    records = f'[records]\nkind = "sql"\n{where}\nevents = "{query}"\n'
+    cohort = '[cohort]\ndefinition = "c.toml"\nfile = "cohort.parquet"\n'
+    (tmp_path / "site.toml").write_text(f'name = "hill"\n{cohort}{records}')
+    (tmp_path / "c.toml").write_text(
+        'name = "c"\nwindow = { before = "24h", after = "24h" }\nlabel = { set = "a" }\n'
+        'sets = { a = { codes = ["SNOMED 1"] } }\n'
+        'ages = { agegroup = { cuts = [6, 65], names = ["ls5", "ge6ls65", "ge64"] } }\n'
+        'split = { by = "hash", test = 0.2 }\n'
+    )
+    (tmp_path / "cohort.parquet").write_bytes(b"the old one")
+    with pytest.raises(SystemExit):
+        main(["site", "extract", "--site", str(tmp_path / "site.toml")])
+    assert "Error: records.events: the database went away in the middle; nothing was written" in capsys.readouterr().err
+    assert (tmp_path / "cohort.parquet").read_bytes() == b"the old one"
+    assert {path.name for path in tmp_path.iterdir()} == {"site.toml", "c.toml", "cohort.parquet"}

@@ -211,3 +211,14 @@ def test_a_kind_is_imported_only_when_it_is_named():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "['client.records.contract', 'client.records.section']"
+
+
+def test_lists_are_no_text_and_are_not_shown(tmp_path):
+    (tmp_path / "encounters.csv").write_text(STAYS)
+    lists = pa.table({"patient": ["7"], "time": ["2008-03-05"], "code": [["Meier"]]})
+    pq.write_table(lists, tmp_path / "events.parquet")
+    section = {"kind": "tables", "encounters": "encounters.csv", "events": "events.parquet"}
+    found = open_records(read_section(section), tmp_path)
+    with pytest.raises(CohortError, match=r"a column holds list.*; expected text, numbers or times") as caught:
+        list(found.events(None))
+    assert "Meier" not in str(caught.value)
