@@ -228,7 +228,7 @@ BROKEN = {
     "no built-in table": ([('"builtin:minilm"', '"builtin:maxilm"')],
         "tables.minilm: no built-in embedding table 'maxilm'; expected one of minilm"),
     "strategy": ([('["direct", "full"]', '["direct", "fulll"]')],
-        "policy.strategies: 'fulll' is not a transfer strategy; expected some of source, local, direct, linear"),
+        "policy.strategies: 'fulll' is not a transfer strategy; expected some of source, local, direct, "),
     "strategy twice": ([('["direct", "full"]', '["full", "full"]')], "policy.strategies: names a strategy twice"),
     "no strategy": ([('["direct", "full"]', "[]")], "policy.strategies"),
     "limit": ([("[policy]", "[policy]\nmax_rounds = 0")], "policy.max_rounds should be greater than or equal to 1"),
