@@ -13,8 +13,10 @@ from common.errors import SitebridgeError
 
 _COMMANDS = {
     "simulate": ("server.commands", "Run a federation in this process and print the table."),
+    "study": ("study.commands", "Run a grid of embeddings, sources, target sizes, strategies and seeds."),
     "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: join, check, approve, run, audit."),
+    "report": ("server.report.commands", "One HTML file about a run: figures, curves, who contributed, a model card."),
     "embed": ("client.embedding.commands", "Build, import, compare and look at embedding tables."),
 }
 

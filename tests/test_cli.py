@@ -121,6 +121,7 @@ def test_a_run_ends_with_the_table_and_the_folder(
     for word in ("minilm", "one-hot", "local", "direct", "linear", "full", "95 % interval", str(tmp_path / "run")):
         assert word in said.out
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "curves.csv",
         "events.jsonl",
         "exchange.csv",
         "federation.toml",

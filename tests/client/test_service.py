@@ -175,7 +175,7 @@ def test_what_was_not_heard_is_answered_again_without_training_again(
 ) -> None:
     deployed.ask(greeting())
     first = deployed.ask(work())
-    monkeypatch.setattr("client.agent.train", lambda *_: 1 / 0)
+    monkeypatch.setattr("client.agent.train_steps", lambda *_: 1 / 0)
     assert same(deployed.ask(work()), first)
     resumed = deployed.ask(greeting(session=2))
     assert resumed.code == "ok"

@@ -1,0 +1,175 @@
+"""Trains and scores the cells of a study that share a source: all seeds of a cell together.
+
+Every cell is what `sitebridge simulate` does for it: the same draws, the same rules of selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from client.preparation import Prepared, prepare
+from client.scores import enough, threshold_of
+from client.site_file import Site
+from client.training import Encounters, Stage, probabilities, recalibrate, train_steps
+from common.config import ONE_HOT, Federation, Training
+from common.errors import ConfigError
+from common.model import ConceptCNN, initial_weights
+from common.seeds import derive
+from common.strategies import EVERYTHING, LOCAL, STRATEGIES, TransferStrategy
+from common.tasks import Embedding
+from study.config import Size
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy at one target, for every seed.
+
+    Attributes
+    ----------
+    scores : ndarray
+        float64 (S, N), probabilities on the target's test encounters.
+    thresholds : list of (float or None)
+        Of each seed's model, chosen where it was learnt.
+    """
+
+    target: str
+    size: Size
+    strategy: str
+    scores: Floats
+    thresholds: list[float | None]
+
+
+@dataclass
+class Bench:
+    """What the cells of one embedding and one preset share."""
+
+    federation: Federation
+    embedding: Embedding
+    sites: dict[str, Site]
+
+    @classmethod
+    def of(cls, federation: Federation, name: str, sites: dict[str, Site], needed: dict[str, Site]) -> Bench:
+        """Give one-hot its columns, every token that any site declares; read the sites that are needed."""
+        embedding = Embedding(name=name, **federation.model_dump(include={"normalisation", "unknown", "absence"}))
+        if name == ONE_HOT:
+            words = {token.name for site in sites.values() for token in site.vocabulary}
+            embedding = embedding.model_copy(update={"vocabulary": tuple(sorted(words))})
+        return cls(federation, embedding, needed)
+
+    @cached_property
+    def data(self) -> dict[str, Prepared]:
+        """Every site's encounters and table."""
+        return {name: prepare(site, self.embedding) for name, site in self.sites.items()}
+
+    def learn(self, source: str) -> tuple[list[ConceptCNN], list[float | None]]:
+        """Train each seed's model at a source; give them and their thresholds."""
+        data, validation = self.data[source], self._validation(source, self.data[source].splits["validation"])
+        models = [self.untrained(source, seed) for seed in self.federation.seeds]
+        train = data.splits["train"]
+        stages = [self._stage(source, train, validation, seed, "train") for seed in self.federation.seeds]
+        _train(models, stages, (EVERYTHING,))
+        return models, [_threshold(model, validation) for model in models]
+
+    def untrained(self, site: str, seed: int) -> ConceptCNN:
+        """Give the model that a seed starts from, over a site's table."""
+        table, shape = self.data[site].table, self.federation.model
+        model = ConceptCNN(table, shape, self.federation.training.dropout)
+        model.load_state_dict(initial_weights(table.shape[1], shape, derive(seed, "init")))
+        return model
+
+    def tune(
+        self, target: str, size: Size, strategy: str, came: Sequence[ConceptCNN], thresholds: Sequence[float | None]
+    ) -> Cell:
+        """Do at a target what a strategy does, to each seed's model, and score it there."""
+        what, data = STRATEGIES[strategy], self.data[target]
+        models = [self._over(model, data.table, self._training(what)) for model in came]
+        drawn = [self.drawn(target, size, seed) for seed in self.federation.seeds]
+        purpose = "train" if strategy == LOCAL else strategy
+        stages = [
+            self._stage(target, train, validation, seed, purpose, self._training(what), what.pulled)
+            for (train, validation), seed in zip(drawn, self.federation.seeds, strict=True)
+        ]
+        if what.tuned:
+            _train(models, stages, what.steps)
+        if what.recalibrated:
+            for model, (train, _) in zip(models, drawn, strict=True):
+                recalibrate(model, train, what.recalibrated)
+        if strategy == LOCAL:
+            thresholds = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
+        test = np.stack([probabilities(model, data.splits["test"]) for model in models])
+        return Cell(target, size, strategy, test, list(thresholds))
+
+    def cells(self, source: str | None, targets: Sequence[str], sizes: Sequence[Size]) -> Iterator[Cell]:
+        """Make the cells of one source, or of targets that train alone, one after the other."""
+        models, thresholds = self.learn(source) if source is not None else ([], [])
+        for target in targets:
+            came = models or [self.untrained(target, seed) for seed in self.federation.seeds]
+            for size in sizes:
+                for strategy in self.federation.strategies:
+                    if STRATEGIES[strategy].from_sources == (source is not None):
+                        yield self.tune(target, size, strategy, came, thresholds)
+
+    def _training(self, strategy: TransferStrategy) -> Training:
+        return self.federation.tuning if strategy.from_sources else self.federation.training
+
+    def _stage(
+        self,
+        site: str,
+        train: Encounters,
+        validation: Encounters,
+        seed: int,
+        purpose: str,
+        training: Training | None = None,
+        pulled: bool = False,
+    ) -> Stage:
+        own = training or self.federation.training
+        pull, basis = own.pull if pulled else 0.0, self.data[site].basis
+        return Stage(train, validation, own, EVERYTHING, partial(derive, seed, purpose, site), pull, basis)
+
+    def drawn(self, target: str, size: Size, seed: int) -> tuple[Encounters, Encounters]:
+        """Draw a target's encounters to train on and to validate with, in the proportion that it has."""
+        train, validation = (self.data[target].splits[name] for name in ("train", "validation"))
+        if size != "all":
+            whole = len(train) + len(validation)
+            if size > whole:
+                raise ConfigError(f"sizes: {size}, but {target} has {whole} encounters to train and validate with")
+            count = round(size * len(train) / whole)
+            train = _first(train, count, derive(seed, "sample", target, "train"))
+            validation = _first(validation, size - count, derive(seed, "sample", target, "validation"))
+        return train, self._validation(target, validation)
+
+    def _over(self, model: ConceptCNN, table: Tensor, training: Training) -> ConceptCNN:
+        """Copy a model, over a site's table."""
+        own = ConceptCNN(table, self.federation.model, training.dropout)
+        own.load_state_dict(model.state_dict())
+        return own
+
+    def _validation(self, site: str, validation: Encounters) -> Encounters:
+        """Give the validation encounters, or none where they are too few for a number about them to leave the site."""
+        return validation if enough(validation, self.sites[site].policy.min_cell) else validation.first(0)
+
+
+def _train(models: Sequence[ConceptCNN], stages: Sequence[Stage], steps: Sequence[tuple[str, ...]]) -> None:
+    for model, stage in zip(models, stages, strict=True):
+        train_steps(model, stage, steps)
+
+
+def _threshold(model: ConceptCNN, validation: Encounters) -> float | None:
+    return threshold_of(model, validation) if len(validation) else None
+
+
+def _first(encounters: Encounters, count: int, seed: int) -> Encounters:
+    """Take the first of a permutation: of one seed, fewer are a part of more."""
+    if count == len(encounters):
+        return encounters
+    chosen = torch.randperm(len(encounters), generator=torch.Generator().manual_seed(seed))[:count]
+    return Encounters(encounters.tokens[chosen], encounters.labels[chosen])
