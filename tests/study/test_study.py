@@ -136,3 +136,12 @@ def test_a_folder_of_another_study_is_left_alone(study: Write, tmp_path: Path) -
 def test_more_encounters_than_there_are(study: Write, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sizes: 100000, but salt-lake has \d+ encounters"):
         run(load_study(study(sizes=[100000])), tmp_path / "study", 2)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs/studies").glob("*.toml")), ids=lambda path: path.name
+)
+def test_the_examples_are_valid(path: Path) -> None:
+    found = load_study(path)
+    assert found.name == path.stem
+    assert [site for site in found.sites.values() if not Path(str(site.file)).is_file()] == []
