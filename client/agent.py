@@ -9,10 +9,11 @@ from functools import cached_property
 
 import torch
 
-from client.boundary import check_change, check_work, let_out, read_task
+from client.boundary import check_change, check_label, check_work, let_out, read_task
 from client.preparation import Prepared, fingerprint, pool, prepare
 from client.refusals import DivergedError, TooFewError, code_of
-from client.scores import Scored, enough, score_splits
+from client.scored import Scored
+from client.scores import enough, score_splits, trainable
 from client.site_file import Site
 from client.training import Stage, recalibrate, snapshot, train_round, train_steps
 from common import __version__
@@ -20,7 +21,8 @@ from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
 from common.model import ConceptCNN
 from common.seeds import derive
-from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
+from common.shape import ModelShape
+from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TWO_CLASSES_ONLY, TransferStrategy
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import Flat, pack, unpack
 
@@ -81,6 +83,7 @@ class Agent:
 
     def _greet(self, task: Greet) -> Answer:
         """Say which embedding space and which words this site has; neither depends on a patient."""
+        check_label(self.sites, task.model)
         facts = {
             "version": __version__,
             "fingerprint": fingerprint(self.sites[0], task.embedding).to_json(),
@@ -104,8 +107,10 @@ class Agent:
         scored = Scored()
         if task.strategy == SOURCE and task.score:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
+        if task.strategy in TWO_CLASSES_ONLY and not task.model.binary:
+            raise WireError(f"strategy {task.strategy!r} is for two classes only")
         if strategy.tuned or strategy.recalibrated:
-            self._check_enough(data)
+            self._check_enough(data, task.model)
         if strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
         fitted = recalibrate(model, data.splits["train"], strategy.recalibrated) if strategy.recalibrated else {}
@@ -132,7 +137,7 @@ class Agent:
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
         validation = data.splits["validation"]
-        if not enough(validation, self._min_cell):
+        if not enough(validation, self._min_cell, task.model):
             validation = validation.first(0)  # nothing to select by, as for the coordinator
         stage = Stage(
             data.splits["train"],
@@ -142,6 +147,7 @@ class Agent:
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
             proximal_mu=task.training.pull if strategy.pulled else proximal_mu,
             basis=data.basis,
+            min_cell=self._min_cell,
         )
         if task.strategy == SOURCE and task.training.rounds > 1:
             train_round(model, stage, task.round)
@@ -150,8 +156,8 @@ class Agent:
         if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
             raise DivergedError(f"{self.name}: the weights are not finite after {task.strategy}, round {task.round}")
 
-    def _check_enough(self, data: Prepared) -> None:
-        if not enough(data.splits["train"], self._min_cell):
+    def _check_enough(self, data: Prepared, shape: ModelShape) -> None:
+        if not trainable(data.splits["train"], self._min_cell, shape):
             raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
 
     def _prepare(self, embedding: Embedding) -> Prepared:

@@ -127,6 +127,7 @@ def check_approved(agent_folder: Path, site: str, policy: Policy, task: Greet | 
     if site not in federation.sites:
         raise NotApprovedError(f"federation {federation.name!r} was approved, but does not name site {site!r}")
     faults = _embedding_faults(federation, task)
+    faults += [] if task.model == federation.model else ["model"]
     if isinstance(task, Work):
         faults += _work_faults(federation, site, task, request)
     if faults:
@@ -153,7 +154,6 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
     agreed = {
         "strategy": task.strategy in tasks_of(federation, site),
         "seed": task.seed in federation.seeds,
-        "model": task.model == federation.model,
         "training": task.training == training,
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),

@@ -47,7 +47,8 @@ def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
         f"  all of it {_times(len(federation.seeds))}, with {_seeds(federation)} for the random draws",
         f"  with embeddings {', '.join(federation.embeddings)} ({federation.normalisation}); unknown values: "
         f"{federation.unknown}",
-        f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}",
+        f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}, that predicts "
+        f"{federation.model.predicts}",
     ]
     return lines + _refusals(federation, asked, policy)
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from client.refusals import TooFarError
+from client.refusals import OtherLabelError, TooFarError
 from client.site_file import Site
 from common import __version__
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
+from common.shape import ModelShape
 from common.tasks import Greet, Request, Work
 
 _NESTS = 1000  # lists and objects in a task
@@ -45,8 +46,9 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
     Raises
     ------
     PolicyError
-        A site does not allow the task; names the key of its file.
+        A site does not allow the task, or has another label; names the key of its file.
     """
+    check_label(sites, task.model)
     for site in sites:
         policy = site.policy
         if task.strategy not in policy.strategies:
@@ -66,6 +68,21 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
             raise PolicyError(
                 f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"
             )
+
+
+def check_label(sites: Sequence[Site], model: ModelShape) -> None:
+    """Check that every site's label is what a model predicts: the same names, in the same order.
+
+    Raises
+    ------
+    OtherLabelError
+        It is not; names both.
+    """
+    for site in sites:
+        own = site.file.cohort.shape()
+        if (own.classes, own.labels) != (model.classes, model.labels):
+            key = "cohort.labels" if own.labels else "cohort.label"
+            raise OtherLabelError(f"{site.path}: {key} has {own.predicts}; the federation predicts {model.predicts}")
 
 
 def check_change(

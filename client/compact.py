@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from common.model import ConceptCNN
-from common.shape import ModelShape
 
 REST = "rest"  # the number that scales W'
 
@@ -52,8 +51,7 @@ class CompactCNN(ConceptCNN):
     def __init__(self, wide: ConceptCNN, basis: Tensor) -> None:
         weight = wide.conv.weight.detach()[:, :, 0].double()  # (F, D)
         inside = weight @ basis  # (F, R)
-        shape = ModelShape(filters=weight.shape[0])
-        super().__init__((wide.table.double() @ basis).float(), shape, wide.dropout)
+        super().__init__((wide.table.double() @ basis).float(), wide.shape, wide.dropout)
         self.basis, self.outside = basis, weight - inside @ basis.T
         self.rest = nn.Parameter(torch.ones(1))
         self.conv.load_state_dict(wide.conv.state_dict() | {"weight": inside.float()[:, :, None]})

@@ -17,6 +17,10 @@ class TooFarError(PolicyError):
     """The weights moved further than the site's policy lets out."""
 
 
+class OtherLabelError(PolicyError):
+    """The federation predicts something else than what the site file's label says."""
+
+
 class TooFewError(SitebridgeError):
     """A number would be computed on fewer patients than the site's min-cell."""
 
@@ -29,6 +33,7 @@ _CODES: list[tuple[type[SitebridgeError], str]] = [
     (NotApprovedError, "not-approved"),
     (OldRunError, "old-run"),
     (TooFarError, "too-far"),
+    (OtherLabelError, "other-label"),
     (PolicyError, "refused"),
     (WireError, "bad-task"),
     (ConfigError, "bad-site-file"),

@@ -41,7 +41,7 @@ def _held(site: Site) -> str:
     return (
         "## What is held here\n\n"
         f"- Encounters of patients: {files}. They are read by the agent, a process without a network.\n"
-        f"- {len(site.concepts)} clinical concepts per encounter, and one label.\n"
+        f"- {len(site.concepts)} clinical concepts per encounter, and a label: {site.file.cohort.shape().predicts}.\n"
         f"- Frozen embedding tables, which hold no patient: {tables}."
     )
 
@@ -55,7 +55,7 @@ def _computed() -> str:
 
 
 def _leaving(site: Site) -> str:
-    policy, shape = site.policy, ModelShape()
+    policy, shape = site.policy, site.file.cohort.shape()
     lines = [
         "## What leaves, and when",
         "",
@@ -72,6 +72,8 @@ def _leaving(site: Site) -> str:
         "When a run begins: the version of the software, a fingerprint of the embedding table, and the "
         f"{len(site.vocabulary)} names of concepts and values that the site file declares. None depends on a patient.",
     ]
+    if not shape.binary:
+        lines += ["", f"Counts and metrics are of each of {', '.join(shape.names)} against the rest, and their means."]
     refused = [name for name in ROLES if name not in policy.strategies]
     if refused:
         lines += ["", f"Refused by this site's policy: {', '.join(refused)}."]

@@ -191,10 +191,11 @@ def _others(file: SiteFile, files: tuple[Path, ...], problems: Problems) -> list
     except CohortError as error:
         problems.add(f"cohort.file: {error}")
         return []
-    if file.cohort.label.column not in header:  # most likely no header at all, and a patient in the first line
-        key = "cohort.label.column"
-        problems.add(f'{files[0].name}: no column "{file.cohort.label.column}" ({key}); does it begin with a header?')
-        return []
+    for key, label in file.cohort.predicted().items():
+        if label.column not in header:  # most likely no header at all, and a patient in the first line
+            wanted = f'no column "{label.column}" (cohort.{key}.column)'
+            problems.add(f"{files[0].name}: {wanted}; does it begin with a header?")
+            return []
     named = {column for column, _ in file.cohort.columns()} | set(file.cohort.where) | {file.split.column}
     others = [column for column in header if column not in named]
     if "" in others:

@@ -1,6 +1,6 @@
 """Training at a site: rounds, epochs, batches, and the best kept by validation AUROC.
 
-Letters: N encounters of a split, B of a batch, L tokens, F filters, C classes.
+Letters: N encounters of a split, B of a batch, L tokens, F filters, C outputs, Q questions (`common.outcome`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from client.compact import REST, CompactCNN
 from common.config import Training
+from common.errors import ConfigError
 from common.metrics import auroc
 from common.model import ConceptCNN
+from common.outcome import answers, chances, loss, told
 from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
@@ -38,7 +39,7 @@ class Encounters:
     tokens : Tensor
         uint8, int16 or int32 (N, L), rows of the embedding table, 0 for no token.
     labels : Tensor
-        int64 (N,).
+        int64 (N,), the class; where there are several labels (N, C), 1 for each that an encounter has.
     """
 
     tokens: Tensor
@@ -67,6 +68,8 @@ class Stage:
         (Li et al. 2020, arXiv 1812.06127, eq. 2).
     basis : Tensor or None
         Of the table's rows, see `client.compact`; used where it gives what training without it gives.
+    min_cell : int
+        Fewest validation encounters with, and without, a class or label that counts in choosing the best.
     """
 
     train: Encounters
@@ -76,6 +79,7 @@ class Stage:
     seed_of: Callable[[int], int]
     proximal_mu: float = 0.0
     basis: Tensor | None = None
+    min_cell: int = 1
 
 
 def train(model: ConceptCNN, stage: Stage) -> None:
@@ -86,7 +90,7 @@ def train(model: ConceptCNN, stage: Stage) -> None:
     best: BestKept[State] = BestKept(stage.training.stop_after)
 
     def consider() -> bool:
-        best.consider(validation_auroc(model, stage.validation), snapshot(model))
+        best.consider(validation_auroc(model, stage.validation, stage.min_cell), snapshot(model))
         return best.exhausted
 
     single = stage.training.rounds == 1
@@ -173,12 +177,12 @@ class _Learner:
             logits = self.model.head(self.pooled[chosen], generator)
         else:
             logits = self.model(self.stage.train.tokens[chosen], generator)
-        loss = functional.cross_entropy(logits, self.stage.train.labels[chosen])
+        cost = loss(self.model.shape, logits, self.stage.train.labels[chosen])
         if self.stage.proximal_mu:
             pairs = zip(self.parameters, self.came, strict=True)
-            loss = loss + self.stage.proximal_mu / 2 * sum((p - c).square().sum() for p, c in pairs)
+            cost = cost + self.stage.proximal_mu / 2 * sum((p - c).square().sum() for p, c in pairs)
         self.optimiser.zero_grad(set_to_none=False)  # a number that has no gradient still decays
-        loss.backward()  # type: ignore[no-untyped-call]
+        cost.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
 
     def write_back(self) -> None:
@@ -222,14 +226,30 @@ def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
 
 
 @torch.no_grad()
+def all_probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+    """Give the probability of a yes to each question, float64 (N, Q)."""
+    return chances(model.shape, model.head(pooled(model, encounters)))
+
+
 def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
-    """Give the probability of being positive, float64 (N,)."""
-    logits = model.head(pooled(model, encounters))
-    return logits.double().softmax(dim=1)[:, 1].numpy()
+    """Give the probability of being positive, float64 (N,).
+
+    Raises
+    ------
+    ConfigError
+        The model tells more apart than two classes.
+    """
+    if not model.shape.binary:
+        raise ConfigError(f"this is for two classes only; the model predicts {model.shape.predicts}")
+    return all_probabilities(model, encounters)[:, 0]
 
 
-def validation_auroc(model: ConceptCNN, validation: Encounters) -> float | None:
-    """Give the AUROC on validation encounters, or None where there are none of a class."""
+def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
+    """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
     if len(validation) == 0:
         return None
-    return auroc(validation.labels.numpy(), probabilities(model, validation))
+    yes = answers(model.shape, validation.labels.numpy())
+    if not (asked := told(yes, min_cell)):
+        return None
+    scores = all_probabilities(model, validation)
+    return float(np.mean([auroc(yes[:, q], scores[:, q]) for q in asked]))

@@ -15,15 +15,17 @@ METRICS = (
     "sensitivity",
     "specificity",
 )
+HITS = ("sensitivity", "specificity")  # need a threshold
 CURVE = "curve"  # counts of encounters and of positives by ranges of probability, see `common.curve`
 LEAVING = (*METRICS, CURVE)  # what a site's policy decides about
 WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
 
 _METRIC = "|".join((*METRICS, "n", "positive"))
+_NAME = r"(\.[a-z0-9][a-z0-9-]{0,39})?"  # of a class or label, where there are several
 _FIGURE = re.compile(
-    rf"num-examples|threshold|(came\.)?(validation|test)\.(?P<metric>{_METRIC})(\.low|\.high)?"
+    rf"num-examples|threshold|(came\.)?(validation|test){_NAME}\.(?P<metric>{_METRIC})(\.low|\.high)?"
     r"|recalibration\.(?P<fitted>intercept|slope)"
-    rf"|test\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
+    rf"|test{_NAME}\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
 )
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
 _RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
@@ -34,6 +36,13 @@ def metric_of(figure: str) -> str:
     """Give the metric of a figure such as ``came.validation.auroc``, ``test.brier.low`` or ``test.curve.03.n``."""
     parts = [part for part in figure.split(".") if part not in ("low", "high")]
     return CURVE if CURVE in parts else parts[-1]
+
+
+def name_of(figure: str) -> str:
+    """Give the class or label that a figure such as ``test.rsv.auroc.low`` is about; empty for all of them together."""
+    split, *rest = figure.removeprefix("came.").split(".")
+    about_all = split not in ("validation", "test") or rest[0] in (*LEAVING, "n", "positive")
+    return "" if about_all else rest[0]
 
 
 def check_figure(name: str, value: object) -> None:

@@ -3,7 +3,7 @@
 Gao et al., arXiv 2409.13893: Conv1d over the token axis -> ReLU -> global max-pool -> dropout -> Linear.
 
 Letters: B encounters in a batch, L tokens in an encounter, V rows of the table, D embedding size, F filters,
-K kernel width, C classes.
+K kernel width, C outputs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ConceptCNN(nn.Module):
     table : Tensor
         float32 (V, D), row 0 zeros. Frozen, and absent from `state_dict()`: that is what may travel, and no more.
     shape : ModelShape
-        Filters, kernel width and classes.
+        Filters, kernel width, and what the outputs stand for.
     dropout : float
         Probability, [0, 1), that a filter is dropped while training.
     """
@@ -38,7 +38,8 @@ class ConceptCNN(nn.Module):
         super().__init__()
         self.register_buffer("table", table, persistent=False)
         self.conv = nn.Conv1d(table.shape[1], shape.filters, shape.kernel)
-        self.linear = nn.Linear(shape.filters, shape.classes)
+        self.linear = nn.Linear(shape.filters, shape.outputs)
+        self.shape = shape
         self.dropout = dropout
 
     def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -125,7 +126,7 @@ def initial_weights(dimension: int, shape: ModelShape, seed: int) -> dict[str, T
     dimension : int
         D, the embedding size.
     shape : ModelShape
-        Filters, kernel width and classes.
+        Filters, kernel width and outputs.
     seed : int
         Of this draw alone; torch's own random state is left as it was.
 

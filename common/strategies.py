@@ -70,6 +70,8 @@ STRATEGIES: dict[str, TransferStrategy] = {
     "full": TransferStrategy((EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target"),
 }
 
+TWO_CLASSES_ONLY = ("intercept", "recalibrate", "auto")  # they fit, or compare, one probability
+
 # What a task may ask of a site: to be a source, or a target under a strategy.
 ROLES = {SOURCE: TransferStrategy((EVERYTHING,), EVERYTHING, "a round of training at a source"), **STRATEGIES}
 

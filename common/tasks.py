@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
@@ -27,6 +27,7 @@ FAILURES = {
     "bad-site-file": "the site's own file cannot be used",
     "bad-cohort": "the site's cohort cannot be read as its site file describes it",
     "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
+    "other-label": "the site file's label is not what the federation predicts: the same names, in the same order",
     "too-few": "fewer patients than the site's min-cell",
     "diverged": "training went to numbers that are not finite; a lower learning rate may help",
     "not-approved": "the site's data steward has not approved this federation as it is configured",
@@ -80,10 +81,11 @@ class Task(Declared):
 
 
 class Greet(Task):
-    """Asks a site who it is, and in which embedding space."""
+    """Asks a site who it is, in which embedding space, and whether it has the label that `model` predicts."""
 
     kind: Literal["greet"] = "greet"
     embedding: Embedding
+    model: ModelShape = ModelShape()
 
 
 class Work(Task):
@@ -98,7 +100,8 @@ class Work(Task):
     score : tuple of str
         Splits to score the resulting model on.
     choose_threshold : bool
-        Whether to choose the probability from which on an encounter is positive, on validation encounters.
+        Whether to choose the probability from which on an encounter is positive, on validation encounters; of two
+        classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
     """
@@ -114,6 +117,12 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+
+    @model_validator(mode="after")
+    def _agree(self) -> Work:
+        if not self.model.binary and (self.choose_threshold or self.threshold is not None):
+            raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
+        return self
 
 
 @dataclass(frozen=True)

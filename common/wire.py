@@ -33,8 +33,8 @@ def allowed(parts: tuple[str, ...], dimension: int, shape: ModelShape) -> dict[s
     shapes = {
         "conv.weight": (shape.filters, dimension, shape.kernel),
         "conv.bias": (shape.filters,),
-        "linear.weight": (shape.classes, shape.filters),
-        "linear.bias": (shape.classes,),
+        "linear.weight": (shape.outputs, shape.filters),
+        "linear.bias": (shape.outputs,),
     }
     return {name: shapes[name] for part in parts for name in PARTS[part]}
 

@@ -59,7 +59,7 @@ def greet(
     """
     choices = federation.model_dump(include={"normalisation", "unknown", "absence"})
     embedding = Embedding(name=name, **choices)
-    task = Greet(version=__version__, embedding=embedding, **vars(origin))
+    task = Greet(version=__version__, embedding=embedding, model=federation.model, **vars(origin))
     answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
     facts = {site: _facts(answer, site) for site, answer in answers.items()}
     fingerprints = {site: _fingerprint(fact["fingerprint"], site) for site, fact in facts.items()}

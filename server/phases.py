@@ -16,7 +16,7 @@ from common import __version__
 from common.config import Federation
 from common.errors import SiteError, WireError
 from common.failures import Phase
-from common.figures import WEIGHT
+from common.figures import WEIGHT, name_of
 from common.model import initial_weights
 from common.recalibration import INTERCEPT, SLOPE, recalibrated
 from common.seeds import derive
@@ -109,7 +109,7 @@ class Phases:
             strategy=name,
             training=training if strategy.tuned else None,
             score=("validation", "test"),
-            choose_threshold=learnt is None,
+            choose_threshold=learnt is None and self.federation.model.binary,
             threshold=learnt.threshold if learnt is not None else None,
             intervals=self.federation.intervals,
         )
@@ -131,7 +131,10 @@ class Phases:
     def score(self, sites: Sequence[str], weights: Flat, phase: str) -> dict[str, Answer]:
         """Score a model where it was learnt, and choose the threshold there."""
         work = self._work(
-            strategy="direct", score=("validation", "test"), choose_threshold=True, intervals=self.federation.intervals
+            strategy="direct",
+            score=("validation", "test"),
+            choose_threshold=self.federation.model.binary,
+            intervals=self.federation.intervals,
         )
         return self._ask(sites, work, weights, phase)
 
@@ -195,7 +198,9 @@ class Phases:
         return Errand(phase, self.space.embedding.name, self.seed, number)
 
     def _check(self, parts: tuple[str, ...], _site: str, answer: Answer) -> None:
-        """Check what a site sent back: nothing but the named arrays, of the right size, finite."""
+        """Check what a site sent back: the named arrays, of the right size, finite; figures of what was asked."""
+        if not {name_of(figure) for figure in answer.figures} <= {"", *self.federation.model.names}:
+            raise WireError("a figure of a class or label that the federation does not name")
         unpack(answer.arrays, parts, self.space.dimension, self.federation.model)
 
     def _check_round(self, site: str, answer: Answer) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import safetensors.torch
 
 from common.errors import ConfigError
-from common.figures import CURVE, METRICS
+from common.figures import CURVE, HITS, METRICS
 from common.files import write_atomically
 from common.shape import ModelShape
 from common.tasks import Answer
@@ -33,6 +33,10 @@ BEFORE_ANSWERS = {
 }  # what a run writes before it has an answer
 CURVES = [*KEYS, "bin_low", "bin_high", "n", "positive"]
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
+OF_CLASSES = [name for name in FIGURES if not name.startswith(HITS)]  # of one class or label against the rest
+
+
+_FEW_OF_IT = "suppressed: fewer patients have it, or have it not, than the site's min-cell"
 
 
 @dataclass
@@ -40,25 +44,36 @@ class Results:
     """Collects rows and weights, and keeps the files of the run's folder up to date with them."""
 
     folder: Path
+    names: tuple[str, ...] = ()  # of classes or labels that sites tell of one by one
     scored: Callable[[dict[str, object], Answer], None] = lambda keys, answer: None  # told of every site's scores
     rows: list[dict[str, object]] = field(default_factory=list)
     bins: list[dict[str, object]] = field(default_factory=list)
+    of_classes: list[dict[str, object]] = field(default_factory=list)
+    class_bins: list[dict[str, object]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)  # file name to SHA-256
 
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
         self.scored(keys, answer)
         for split in splits:
-            figures = {column: answer.figures.get(f"{split}.{column}") for column in COUNTS}
-            figures |= {
-                f"{m}{e}": answer.figures.get(f"{split}.{m}{e.replace('_', '.')}")
-                for m in METRICS
-                for e in ("", "_low", "_high")
-            }
+            figures = _figures(answer, split)
             note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
             at, withheld = answer.figures.get("threshold", threshold), " ".join(answer.withheld)
             self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note, "withheld": withheld})
             self.bins += [{**keys, "split": split, **row} for row in _bins(answer.figures, split)]
+            self._add_classes({**keys, "split": split}, answer)
+
+    def _add_classes(self, keys: dict[str, object], answer: Answer) -> None:
+        """Add one row for each class or label, and say with the whole which ones a site told nothing of."""
+        untold = []
+        for name in self.names:
+            stem, own = f"{keys['split']}.{name}", {**keys, "class": name}
+            figures = _figures(answer, stem)
+            self.of_classes.append({**own, **figures, "note": "" if figures["n"] is not None else _FEW_OF_IT})
+            self.class_bins += [{**own, **row} for row in _bins(answer.figures, stem)]
+            untold += [name] if figures["n"] is None else []
+        if untold and len(untold) < len(self.names):
+            self.rows[-1]["note"] = f"means are without {', '.join(untold)}: {_FEW_OF_IT.removeprefix('suppressed: ')}"
 
     def keep_weights(self, name: str, flat: Flat, parts: tuple[str, ...], dimension: int, shape: ModelShape) -> str:
         """Write the weights of one phase as safetensors; give their SHA-256, which is over the numbers alone."""
@@ -74,10 +89,16 @@ class Results:
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
     def write(self, exchange: Exchange, absent: list[str]) -> None:
-        """Write results.csv, curves.csv, results.json and exchange.csv."""
+        """Write results.csv, curves.csv, results.json and exchange.csv; classes.csv and class-curves.csv of several."""
         table = self.table()
         write_atomically(self.folder / "results.csv", table.to_csv(index=False))
         write_atomically(self.folder / "curves.csv", pd.DataFrame(self.bins, columns=CURVES).to_csv(index=False))
+        for file, rows, columns in (
+            ("classes.csv", self.of_classes, [*KEYS, "class", *COUNTS, *OF_CLASSES, "note"]),
+            ("class-curves.csv", self.class_bins, [*KEYS, "class", *CURVES[len(KEYS) :]]),
+        ):
+            if self.names:
+                write_atomically(self.folder / file, pd.DataFrame(rows, columns=columns).to_csv(index=False))
         whole = {
             "results": json.loads(table.to_json(orient="records", double_precision=15)),
             "weights": dict(sorted(self.weights.items())),
@@ -85,6 +106,13 @@ class Results:
         }
         write_atomically(self.folder / "results.json", json.dumps(whole, indent=1) + "\n")
         write_atomically(self.folder / "exchange.csv", exchange.table().to_csv(index=False))
+
+
+def _figures(answer: Answer, stem: str) -> dict[str, float | None]:
+    """Give the counts and metrics that a site sent under a stem such as ``test`` or ``test.rsv``."""
+    figures = {column: answer.figures.get(f"{stem}.{column}") for column in COUNTS}
+    names = ((metric, end) for metric in METRICS for end in ("", "_low", "_high"))
+    return figures | {f"{m}{end}": answer.figures.get(f"{stem}.{m}{end.replace('_', '.')}") for m, end in names}
 
 
 def _bins(figures: Mapping[str, float], split: str) -> Iterator[dict[str, object]]:

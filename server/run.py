@@ -64,7 +64,8 @@ class FederatedRun:
             Attendance(self.folder / "rounds.csv"),
             tell=lambda line: self.events.write("missing", text=line),
         )
-        self.results = Results(self.folder, scored=self.events.score)
+        names = () if self.federation.model.binary else self.federation.model.names
+        self.results = Results(self.folder, names, scored=self.events.score)
         self.origin = Origin(self.name, time.time_ns(), digest(self.federation))
 
     def execute(self) -> Results:

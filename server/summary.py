@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -38,7 +39,11 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     table["seeds_sd"] = groups["auroc"].std()
     table["seeds"] = groups["seed"].nunique()
     table["withheld"] = groups["withheld"].agg(lambda names: " ".join(sorted(set(" ".join(names).split()))))
-    table = table.reset_index()
+    return _in_order(table.reset_index())
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Put a site's rows together, from the sources' model to that which was tuned most."""
     table["_rank"] = table["strategy"].map({name: rank for rank, name in enumerate(ORDER)})
     keys = ["embedding", "site", "sources", "_rank"]
     return table.sort_values(keys, kind="stable", ignore_index=True).drop(columns="_rank")
@@ -79,6 +84,23 @@ def _figures(row: dict[Hashable, Any]) -> list[str]:
     return [f"{row['n']:.0f}", shown("auroc"), interval, *map(shown, rest)]
 
 
+def render_classes(results: pd.DataFrame) -> Table:
+    """Lay out how each class or label does against the rest, mean over seeds."""
+    test = results[results["split"] == "test"].fillna({"sources": ""})
+    keys, shown = ["embedding", "site", "strategy", "sources", "class"], ["positive", "auroc", "auprc", "brier"]
+    groups = test.astype(dict.fromkeys(shown, "float64")).groupby(keys, sort=False)
+    means = _in_order(groups[shown].agg(_mean_of_all).reset_index())
+    table = Table(title="Each against the rest", title_justify="left")
+    for heading in ("embedding", "site", "strategy", "from", "class or label"):
+        table.add_column(heading)
+    for heading in ("n of it", "AUROC", "AUPRC", "Brier"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for names, row in zip(means[keys].to_numpy(), means[shown].to_numpy(), strict=True):
+        count = "withheld" if np.isnan(row[0]) else f"{row[0]:.0f}"
+        table.add_row(*names, count, *("" if np.isnan(value) else f"{value:.3f}" for value in row[1:]))
+    return table
+
+
 def show(folder: Path, federation: Federation) -> None:
     """Print a run's table and where the rest is."""
     console = Console()
@@ -87,7 +109,12 @@ def show(folder: Path, federation: Federation) -> None:
     table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""], dtype={"sources": str})
     table["sources"] = table["sources"].fillna("")
     seeds = ", ".join(map(str, federation.seeds))
-    console.print(render(summarise(table), f"{federation.name}: test encounters, mean over seeds {seeds}"))
+    title = f"{federation.name}: test encounters, mean over seeds {seeds}"
+    if not federation.model.binary:
+        title += f"; means over {federation.model.predicts}"
+    console.print(render(summarise(table), title))
+    if not federation.model.binary:
+        console.print(render_classes(pd.read_csv(folder / "classes.csv", keep_default_na=False, na_values=[""])))
     if table["withheld"].notna().any():
         console.print(
             "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True

@@ -11,6 +11,7 @@ from client.check.findings import Said
 from client.cohorts.cohort import Cohort, Split, number_tokens, read_cohort
 from client.site_file import Site
 from common.concepts import UNKNOWN
+from common.outcome import answers, few
 
 _SHOWN = 10
 _PARTS = ("train", "validation", "test")
@@ -29,7 +30,7 @@ def look(site: Site) -> Iterator[Said]:
     names = ", ".join(path.name for path in site.files)
     yield "ok", f"{whole:,} encounters from {names}, {len(site.concepts)} concepts", {"encounters": whole}
     for part in _PARTS:
-        yield _part(part, getattr(cohort, part), site.policy.min_cell)
+        yield _part(part, getattr(cohort, part), site)
     yield from _unknown(site, cohort)
 
 
@@ -40,16 +41,23 @@ def used_tokens(site: Site) -> set[str]:
     return {cohort.vocabulary[number - 1].name for number in seen if number > 0}
 
 
-def _part(name: str, split: Split, min_cell: int) -> Said:
-    positive = int((split.labels == 1).sum())
-    negative = len(split) - positive
-    details: dict[str, Any] = {"split": name, "encounters": len(split), "positive": positive}
-    text = f"{name}: {len(split):,} encounters, {positive:,} positive ({positive / len(split):.1%})"
-    few = min(positive, negative)
-    if few < min_cell:
-        rest = "positive" if positive == few else "negative"
-        return "warn", f"{text}; only {few} {rest}, below min-cell {min_cell}: nothing of this part leaves", details
-    return "ok", text, details
+def _part(name: str, split: Split, site: Site) -> Said:
+    shape, min_cell = site.file.cohort.shape(), site.policy.min_cell
+    yes = answers(shape, split.labels)
+    counts = dict(zip(shape.names if not shape.binary else ("positive",), yes.sum(axis=0).tolist(), strict=True))
+    details: dict[str, Any] = {"split": name, "encounters": len(split), **counts}
+    shares = ", ".join(f"{count:,} {which} ({count / len(split):.1%})" for which, count in counts.items())
+    text = f"{name}: {len(split):,} encounters, {shares}"
+    small = [which for which, count in counts.items() if min(count, len(split) - count) < min_cell]
+    if not small:
+        return "ok", text, details
+    if shape.binary:
+        count = counts["positive"]
+        rest = f"{count} positive" if 2 * count <= len(split) else f"{len(split) - count} negative"
+        return "warn", f"{text}; only {rest}, below min-cell {min_cell}: nothing of this part leaves", details
+    what = f"fewer than {min_cell} (min-cell) with or without {', '.join(small)}: nothing of it leaves"
+    untrained = "; nothing is trained here" if name == "train" and few(yes, min_cell) else ""
+    return "warn", f"{text}; {what}{untrained}", details
 
 
 def _unknown(site: Site, cohort: Cohort) -> Iterator[Said]:

@@ -5,7 +5,7 @@ Letters: N encounters, L concepts, V tokens of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -22,6 +22,7 @@ from client.cohorts.encounters import (
     read_encounters,
     take_where,
 )
+from client.cohorts.section import CohortSection
 from client.cohorts.splits import NUMBERS, TEST, assign
 from client.cohorts.tokens import Numbers, number_type, token_blocks
 from client.cohorts.wanted import find_wanted
@@ -43,8 +44,8 @@ class Split:
     tokens : uint8, int16 or int32 array (N, L)
         1 + position in `Cohort.vocabulary`; 0 is no token. One column for each concept, in the order of the site file.
         The type is the smallest that holds the vocabulary: ten million encounters of 70 findings take 0.7 GB.
-    labels : int64 array (N,)
-        1 positive, 0 negative.
+    labels : int64 array (N,), or of several labels (N, C)
+        1 positive, 0 negative; of named classes the place in the site file.
     """
 
     tokens: Numbers
@@ -92,7 +93,7 @@ def read_cohort(site: Site, unknown: Unknown = "mask") -> Cohort:
     files = _read_files(site, numbers, problems)
     parts = _assign(site, files, problems)
     if parts is not None:
-        _check_classes(files, parts, problems)
+        _check_classes(site.file.cohort, files, parts, problems)
     problems.raise_if_any(CohortError)
     assert parts is not None  # otherwise there is a problem
     return Cohort(vocabulary, **_gather(files, parts, len(vocabulary)))
@@ -150,23 +151,40 @@ def _assign(site: Site, files: list[Encounters | None], problems: Problems) -> l
     return parts
 
 
-def _check_classes(files: list[Encounters | None], parts: list[Codes], problems: Problems) -> None:
-    """Report a part without encounters of either class, unless labels or parts are at fault anyway."""
+def _check_classes(
+    section: CohortSection, files: list[Encounters | None], parts: list[Codes], problems: Problems
+) -> None:
+    """Report a class without encounters, or a part of one class, unless labels or parts are at fault anyway."""
     labels = np.concatenate([file.labels for file in files if file is not None])
     part = np.concatenate(parts)
     if (labels < 0).any() or (part < 0).any():
         return
-    for number, word in ((1, "positive"), (0, "negative")):
-        if not (labels == number).any():
-            problems.add(f"none of {len(labels)} encounters is {word}; check cohort.label and cohort.where")
-            return
+    if absent := list(_never(section, labels)):
+        key, name = absent[0]
+        problems.add(f"none of {len(labels)} encounters is {name}; check cohort.{key} and cohort.where")
+        return
     for name, place in NUMBERS.items():
         mine = labels[part == place]
         if len(mine) == 0:
             problems.add(f"the {name} part has no encounter; check [split]")
-        elif mine.min() == mine.max():
-            lacks = "negative" if mine[0] else "positive"
+        elif (mine.min(axis=0) == mine.max(axis=0)).all():
+            lacks = _lacks(section, mine)
             problems.add(f"the {name} part has no {lacks} encounter, of {len(mine)}; check [split] and cohort.label")
+
+
+def _never(section: CohortSection, labels: Codes) -> Iterator[tuple[str, str]]:
+    """Give the key and the name of every class of the site file that no encounter has."""
+    for (key, label), column in zip(section.predicted().items(), np.atleast_2d(labels.T), strict=True):
+        numbers = label.numbers()
+        yield from ((key, name) for name in label.declared() if not (column == numbers[name]).any())
+
+
+def _lacks(section: CohortSection, mine: Codes) -> str:
+    """Name what a part lacks that has the same label, or labels, throughout."""
+    if section.label is None:
+        return "other"
+    numbers = section.label.numbers()
+    return " or ".join(name for name in section.label.declared() if numbers[name] != mine[0])
 
 
 def _gather(files: list[Encounters | None], parts: list[Codes], largest: int) -> dict[str, Split]:

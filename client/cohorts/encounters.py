@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client.cohorts import labels
 from client.cohorts.cells import Codes, Fault, Table, decode, note, spell
 from client.cohorts.concepts import Source
+from client.cohorts.labels import LEFT_OUT
 from client.cohorts.reader import read_header, read_table
 from client.cohorts.section import CohortSection
 from client.cohorts.tokens import LISTED, find_numbers
@@ -31,8 +31,8 @@ class Encounters:
     ----------
     table : Table
         Their rows.
-    labels : int8 array (N,)
-        1 positive, 0 negative, -1 at fault.
+    labels : int8 array (N,), or of several labels (N, C)
+        The class: 1 positive, 0 negative, or its place among the site file's; -1 at fault.
     codes : list of arrays (N,)
         For each concept, the codes of its column.
     numbers : list of int64 arrays (K,)
@@ -97,16 +97,21 @@ def read_encounters(
     Returns
     -------
     Encounters or None
-        None where the label's column is missing or no encounter is left; there is a problem then.
+        None where a label's column is missing or no encounter is left; there is a problem then.
     """
-    if section.label.column not in table.columns:
+    predicted = section.predicted()
+    if any(label.column not in table.columns for label in predicted.values()):
         find_numbers(table, sources, numbers, problems)
         return None
-    found = decode(table, section.label.column, section.label.read, labels.NUMBERS, problems)
-    kept = found != labels.NUMBERS[labels.LEFT_OUT]
+    columns, kept = [], np.ones(len(table), dtype=np.bool_)
+    for label in predicted.values():
+        columns.append(decode(table, label.column, label.read, label.numbers(), problems))
+        kept &= columns[-1] != label.numbers()[LEFT_OUT]
     if not kept.any():
-        problems.add(f"{table.file}: cohort.label.leave_out leaves none of {len(table)} rows; check its spellings")
+        keys = " or ".join(f"cohort.{key}.leave_out" for key in predicted)
+        problems.add(f"{table.file}: {keys} leaves none of {len(table)} rows; check its spellings")
         return None
+    found = columns[0] if section.label else np.stack(columns, axis=1)
     table = table.take(kept)
     _check_ids(table, section, problems)
     values = find_numbers(table, sources, numbers, problems)

@@ -41,9 +41,9 @@ def find_wanted(site: Site, path: Path) -> Wanted:
     ids = {column: plan.seed for column in (section.id, section.patient) if column is not None}
     keys = {} if section.id is None else {section.id: "cohort.id"}
     keys |= {} if section.patient is None else {section.patient: "cohort.patient"}
-    keys |= {section.label.column: "cohort.label.column"}
+    keys |= {label.column: f"cohort.{key}.column" for key, label in section.predicted().items()}
     keys |= {source.column: source.key for source in site.sources}
-    readings: dict[str, Reading] = {section.label.column: section.label.read}
+    readings: dict[str, Reading] = {label.column: label.read for label in section.predicted().values()}
     readings |= {source.column: source.read for source in site.sources}
     if plan.column is not None and path == site.files[0]:
         keys.setdefault(plan.column, "split.column")
