@@ -22,7 +22,7 @@ from common.figures import LEAVING, WEIGHT
 from common.model import ConceptCNN
 from common.seeds import derive
 from common.shape import ModelShape
-from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TWO_CLASSES_ONLY, TransferStrategy
+from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import Flat, pack, unpack
 
@@ -107,8 +107,6 @@ class Agent:
         scored = Scored()
         if task.strategy == SOURCE and task.score:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
-        if task.strategy in TWO_CLASSES_ONLY and not task.model.binary:
-            raise WireError(f"strategy {task.strategy!r} is for two classes only")
         if strategy.tuned or strategy.recalibrated:
             self._check_enough(data, task.model)
         if strategy.tuned:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
+from common.errors import ConfigError
 from common.metrics import Floats, Integers
 from common.shape import ModelShape
 
@@ -46,7 +47,16 @@ def chances(shape: ModelShape, logits: Tensor) -> Floats:
 
 
 def answers(shape: ModelShape, labels: Integers) -> Integers:
-    """Give the answer to each question, 0 or 1, int64 (N, Q), from labels as `loss` takes them."""
+    """Give the answer to each question, 0 or 1, int64 (N, Q), from labels as `loss` takes them.
+
+    Raises
+    ------
+    ConfigError
+        The encounters have other labels than the model predicts.
+    """
+    columns = len(shape.labels) if shape.labels else 0
+    if labels.shape[1:] != ((columns,) if columns else ()) or (labels >= (2 if columns else shape.outputs)).any():
+        raise ConfigError(f"the model predicts {shape.predicts}; the encounters' labels are others")
     if shape.labels is not None:
         return labels
     places = np.arange(1 if shape.binary else 0, shape.outputs)

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
 from common.shape import ModelShape
+from common.strategies import TWO_CLASSES_ONLY
 from common.toml import Declared
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -122,6 +123,8 @@ class Work(Task):
     def _agree(self) -> Work:
         if not self.model.binary and (self.choose_threshold or self.threshold is not None):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
+        if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
+            raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
         return self
 
 
