@@ -93,6 +93,12 @@ def test_a_site_has_its_roles_and_no_others(approved: Path, federation: Federati
     assert tasks_of(federation, "salt-lake") == ("local", "direct", "linear", "full")
 
 
+def test_a_greeting_asks_for_the_approved_model(approved: Path, federation: Federation) -> None:
+    other = federation.model.model_copy(update={"classes": ("flu", "rsv", "none")})
+    with pytest.raises(NotApprovedError, match="model"):
+        check(approved, Greet(version=__version__, embedding=MINILM, federation=digest(federation), model=other))
+
+
 CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
     ("seed", lambda task: {"seed": 8}),
     ("round", lambda task: {"round": 3}),

@@ -112,6 +112,9 @@ def test_a_class_of_few_is_in_no_mean(hill: Make) -> None:
 
 
 def test_labels_of_few_leave_the_others_counts(hill: Make) -> None:
+    """Nobody is counted by counting others: an encounter may have any of the labels."""
+    figures = ask(hill(BOTH, test=(40, 40, 5)), work(model=LABELS), LABELS).figures
+    assert (figures["test.n"], figures["test.flu.positive"], figures["test.rsv.positive"]) == (85, 40, 40)
     answer = ask(hill(BOTH, test=(40, 5, 40)), work(model=LABELS), LABELS)
     assert answer.figures["test.flu.positive"] == 40
     assert answer.figures["test.flu.curve.00.n"] > 0
