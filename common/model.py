@@ -8,6 +8,8 @@ K kernel width, C classes.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -40,6 +42,10 @@ class ConceptCNN(nn.Module):
         self.conv = nn.Conv1d(table.shape[1], shape.filters, shape.kernel)
         self.linear = nn.Linear(shape.filters, shape.classes)
         self.dropout = dropout
+
+    def copy(self) -> ConceptCNN:
+        """Give a model with the same weights and the same table, which is not copied."""
+        return copy.deepcopy(self, {id(self.table): self.table})
 
     def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Score a batch.

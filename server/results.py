@@ -12,10 +12,12 @@ from pathlib import Path
 import pandas as pd
 import safetensors.torch
 
+from common.choice import reason
 from common.errors import ConfigError
 from common.figures import CURVE, METRICS
 from common.files import write_atomically
 from common.shape import ModelShape
+from common.strategies import STRATEGIES
 from common.tasks import Answer
 from common.wire import Flat, array_name, unpack
 from server.exchange import Exchange
@@ -35,6 +37,9 @@ CURVES = [*KEYS, "bin_low", "bin_high", "n", "positive"]
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
 
 
+_TOO_FEW = "suppressed: a class has fewer patients than the site's min-cell"
+
+
 @dataclass
 class Results:
     """Collects rows and weights, and keeps the files of the run's folder up to date with them."""
@@ -48,6 +53,8 @@ class Results:
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
         self.scored(keys, answer)
+        what = STRATEGIES.get(str(keys["strategy"]))
+        why = reason(what.candidates, answer.figures) if what is not None else ""
         for split in splits:
             figures = {column: answer.figures.get(f"{split}.{column}") for column in COUNTS}
             figures |= {
@@ -55,7 +62,7 @@ class Results:
                 for m in METRICS
                 for e in ("", "_low", "_high")
             }
-            note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
+            note = why if figures["n"] is not None else _TOO_FEW
             at, withheld = answer.figures.get("threshold", threshold), " ".join(answer.withheld)
             self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note, "withheld": withheld})
             self.bins += [{**keys, "split": split, **row} for row in _bins(answer.figures, split)]
