@@ -10,19 +10,21 @@ from functools import cached_property
 import torch
 
 from client.boundary import check_change, check_label, check_work, let_out, read_task
+from client.choice import choose, tuned
 from client.preparation import Prepared, fingerprint, pool, prepare
 from client.refusals import DivergedError, TooFewError, code_of
 from client.scored import Scored
 from client.scores import enough, score_splits, trainable
 from client.site_file import Site
-from client.training import Stage, recalibrate, snapshot, train_round, train_steps
+from client.training import Stage, half_way, recalibrate, snapshot, train_round, train_steps
 from common import __version__
+from common.choice import figures_of
 from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
 from common.model import ConceptCNN
 from common.seeds import derive
 from common.shape import ModelShape
-from common.strategies import EVERYTHING, LOCAL, ROLES, SOURCE, TransferStrategy
+from common.strategies import EVERYTHING, FULL, LOCAL, ROLES, SOURCE, TransferStrategy
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import Flat, pack, unpack
 
@@ -109,9 +111,13 @@ class Agent:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
         if strategy.tuned or strategy.recalibrated:
             self._check_enough(data, task.model)
-        if strategy.tuned:
+        fitted: dict[str, float] = {}
+        if strategy.candidates:
+            fitted = self._choose(model, task, strategy, data)
+        elif strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
-        fitted = recalibrate(model, data.splits["train"], strategy.recalibrated) if strategy.recalibrated else {}
+        if strategy.recalibrated:
+            fitted = recalibrate(model, data.splits["train"], strategy.recalibrated)
         if task.strategy != SOURCE:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell)
             scored.figures |= fitted
@@ -130,14 +136,37 @@ class Agent:
     def _tune(
         self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared, proximal_mu: float
     ) -> None:
+        stage = self._stage(task, task.strategy, data, proximal_mu)
+        if task.strategy == SOURCE and stage.training.rounds > 1:
+            train_round(model, stage, task.round)
+        else:
+            came = model.copy()
+            train_steps(model, stage, strategy.steps)
+            if strategy.half_of:
+                model.load_state_dict(half_way(came, model))
+        self._check_finite(model, task)
+
+    def _choose(self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared) -> dict[str, float]:
+        """Do what the chosen candidate does; say which it is, and how far the others are behind."""
+        stages = {name: self._stage(task, name, data, 0.0) for name in strategy.candidates}
+        candidates = tuned(model, stages)
+        for candidate in candidates.values():
+            self._check_finite(candidate, task)
+        verdict = choose(candidates, stages[FULL])
+        model.load_state_dict(candidates[strategy.candidates[verdict.chosen]].state_dict())
+        return figures_of(strategy.candidates, verdict)
+
+    def _stage(self, task: Work, name: str, data: Prepared, proximal_mu: float) -> Stage:
+        """Say how a strategy trains."""
         if task.training is None:
             raise WireError(f"strategy {task.strategy!r} needs a training section")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
-        purpose = "train" if task.strategy in (SOURCE, LOCAL) else task.strategy
+        strategy = ROLES[name]
+        purpose = "train" if name in (SOURCE, LOCAL) else strategy.half_of or name
         validation = data.splits["validation"]
         if not enough(validation, self._min_cell, task.model):
             validation = validation.first(0)  # nothing to select by, as for the coordinator
-        stage = Stage(
+        return Stage(
             data.splits["train"],
             validation,
             task.training,
@@ -147,10 +176,8 @@ class Agent:
             basis=data.basis,
             min_cell=self._min_cell,
         )
-        if task.strategy == SOURCE and task.training.rounds > 1:
-            train_round(model, stage, task.round)
-        else:
-            train_steps(model, stage, strategy.steps)
+
+    def _check_finite(self, model: ConceptCNN, task: Work) -> None:
         if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
             raise DivergedError(f"{self.name}: the weights are not finite after {task.strategy}, round {task.round}")
 

@@ -66,6 +66,10 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
     if numbers := STRATEGIES[name].recalibrated:
         fitted = "a number" if numbers == 1 else "two numbers"
         return f"fit {fitted} that recalibrate a model to your patients, and send them and scores"
+    if candidates := STRATEGIES[name].candidates:
+        one = f"do as {', '.join(candidates)} would and choose one of them by your patients"
+        sent = "send which, by how much the others were behind, the weights of the whole network, and scores"
+        return f"{one}; {sent}, {_extent(training)}"
     returned = " and ".join(_WORDS[part] for part in STRATEGIES[name].returned)
     return f"tune a model with your patients and send the weights of the {returned}, and scores, {_extent(training)}"
 

@@ -67,7 +67,8 @@ def _leaving(site: Site) -> str:
         "",
         "With an answer, beside weights: how many encounters were trained on; for validation and test encounters how "
         f"many there are and how many of them are positive, and {', '.join(policy.metrics) or 'no metric'} (on test "
-        "encounters with intervals); a threshold, to three decimals.",
+        "encounters with intervals); a threshold, to three decimals; under `auto`, which strategy was chosen, and how "
+        "far in AUROC the others were behind.",
         "",
         "When a run begins: the version of the software, a fingerprint of the embedding table, and the "
         f"{len(site.vocabulary)} names of concepts and values that the site file declares. None depends on a patient.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from common.choice import CHOICE
 from common.errors import WireError
 
 METRICS = (
@@ -25,15 +26,18 @@ _NAME = r"(\.[a-z0-9][a-z0-9-]{0,39})?"  # of a class or label, where there are 
 _FIGURE = re.compile(
     rf"num-examples|threshold|(came\.)?(validation|test){_NAME}\.(?P<metric>{_METRIC})(\.low|\.high)?"
     r"|recalibration\.(?P<fitted>intercept|slope)"
+    rf"|{CHOICE}|{CHOICE}\.(?P<candidate>[a-z0-9-]+)\.(behind|error)"
     rf"|test{_NAME}\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
 )
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
-_RANGES = {WEIGHT: (1.0, 1e9), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
+_RANGES = {WEIGHT: (1.0, 1e9), CHOICE: (0.0, 100.0), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
 _RANGES |= dict.fromkeys((*METRICS[3:5], "intercept", "slope"), _ANY)
 
 
 def metric_of(figure: str) -> str:
     """Give the metric of a figure such as ``came.validation.auroc``, ``test.brier.low`` or ``test.curve.03.n``."""
+    if figure.startswith(f"{CHOICE}."):
+        return METRICS[0]  # a difference of two
     parts = [part for part in figure.split(".") if part not in ("low", "high")]
     return CURVE if CURVE in parts else parts[-1]
 

@@ -8,6 +8,8 @@ K kernel width, C outputs.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -41,6 +43,10 @@ class ConceptCNN(nn.Module):
         self.linear = nn.Linear(shape.filters, shape.outputs)
         self.shape = shape
         self.dropout = dropout
+
+    def copy(self) -> ConceptCNN:
+        """Give a model with the same weights and the same table, which is not copied."""
+        return copy.deepcopy(self, {id(self.table): self.table})
 
     def forward(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Score a batch.

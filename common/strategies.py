@@ -32,6 +32,10 @@ class TransferStrategy:
         How many numbers of `common.recalibration` are fitted and travel back: 1 the intercept, 2 the slope as well.
     pulled : bool
         Whether training is pulled towards the model that came, by ``tuning.pull``.
+    half_of : str
+        A strategy whose result is averaged, weight by weight, with the model that came.
+    candidates : tuple of str
+        Strategies, lightest first, of which the target chooses one by its own encounters (`client.choice`).
     """
 
     steps: tuple[tuple[str, ...], ...]
@@ -40,6 +44,8 @@ class TransferStrategy:
     from_sources: bool = True
     recalibrated: int = 0
     pulled: bool = False
+    half_of: str = ""
+    candidates: tuple[str, ...] = ()
 
     @property
     def tuned(self) -> tuple[str, ...]:
@@ -54,6 +60,9 @@ class TransferStrategy:
 
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
+FULL, HALF_WAY = "full", "half-way"
+CANDIDATES = ("direct", "linear", HALF_WAY, FULL)  # of "auto", lightest first; what only recalibrates ranks as "direct"
+WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encounters to choose by
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
@@ -67,10 +76,19 @@ STRATEGIES: dict[str, TransferStrategy] = {
     "l2-sp": TransferStrategy(
         (EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target, pulled towards the sources'", pulled=True
     ),
-    "full": TransferStrategy((EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target"),
+    HALF_WAY: TransferStrategy(
+        (EVERYTHING,), EVERYTHING, "half way between the sources' model and what `full` makes of it", half_of=FULL
+    ),
+    FULL: TransferStrategy((EVERYTHING,), EVERYTHING, "CNN and linear head tuned at the target"),
+    "auto": TransferStrategy(
+        (EVERYTHING,),
+        EVERYTHING,
+        f"one of {', '.join(CANDIDATES)}, as the target's own encounters say",
+        candidates=CANDIDATES,
+    ),
 }
 
-TWO_CLASSES_ONLY = ("intercept", "recalibrate", "auto")  # they fit, or compare, one probability
+TWO_CLASSES_ONLY = ("intercept", "recalibrate", "auto")  # they fit, or compare by, one probability
 
 # What a task may ask of a site: to be a source, or a target under a strategy.
 ROLES = {SOURCE: TransferStrategy((EVERYTHING,), EVERYTHING, "a round of training at a source"), **STRATEGIES}

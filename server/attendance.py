@@ -10,7 +10,8 @@ from common.figures import WEIGHT
 from common.tasks import Answer
 from server.exchange import Errand
 
-COLUMNS = ["embedding", "seed", "phase", "round", "site", "contributed", "encounters", "why_not"]
+_CAME = {"validation_auroc": "came.validation.auroc", "validation_n": "came.validation.n"}  # of what came with a round
+COLUMNS = ["embedding", "seed", "phase", "round", "site", "contributed", "encounters", "why_not", *_CAME]
 
 
 class Attendance:
@@ -37,7 +38,9 @@ class Attendance:
             for site in asked:
                 here = site in answers
                 encounters = _encounters(answers[site]) if here else ""
-                lines.writerow([*about, site, "yes" if here else "no", encounters, failed.get(site, "")])
+                figures = answers[site].figures if here else {}
+                came = [figures.get(name, "") for name in _CAME.values()]
+                lines.writerow([*about, site, "yes" if here else "no", encounters, failed.get(site, ""), *came])
 
 
 def _encounters(answer: Answer) -> int | str:

@@ -15,7 +15,8 @@ EVENTS = "events.jsonl"
 class Events:
     """The file events.jsonl of a run: one JSON object a line, appended.
 
-    Kinds: ``begin`` (steps), ``greeted`` (site, version, embedding, fingerprint), ``step`` (text), ``score``
+    Kinds: ``begin`` (steps), ``greeted`` (site, version, embedding, fingerprint), ``space`` (embedding as
+    tasks name it, fingerprint: all of it), ``step`` (text), ``score``
     (embedding, seed, strategy, sources, site, auroc), ``missing`` (text), ``end`` (ok, text).
 
     Parameters

@@ -67,12 +67,21 @@ def greet(
         events.write(
             "greeted", site=site, version=fact["version"], embedding=name, fingerprint=fingerprints[site].digest[:16]
         )
-    if name == ONE_HOT:
+    space = _shared(embedding, facts, fingerprints)
+    events.write("space", embedding=space.embedding.model_dump(mode="json"), fingerprint=space.fingerprint.to_json())
+    return space
+
+
+def _shared(
+    embedding: Embedding, facts: Mapping[str, dict[str, Any]], fingerprints: Mapping[str, Fingerprint]
+) -> Space:
+    """Give the space that all sites share."""
+    first = next(iter(fingerprints.values()))
+    if embedding.name == ONE_HOT:
         vocabulary = tuple(sorted({token for fact in facts.values() for token in fact["vocabulary"]}))
         shared = embedding.model_copy(update={"vocabulary": vocabulary})
-        return Space(shared, len(vocabulary), next(iter(fingerprints.values())))
-    _demand_one_space(name, fingerprints)
-    first = next(iter(fingerprints.values()))
+        return Space(shared, len(vocabulary), first)
+    _demand_one_space(embedding.name, fingerprints)
     return Space(embedding, first.dimension, first)
 
 

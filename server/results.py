@@ -12,10 +12,12 @@ from pathlib import Path
 import pandas as pd
 import safetensors.torch
 
+from common.choice import reason
 from common.errors import ConfigError
 from common.figures import CURVE, HITS, METRICS
 from common.files import write_atomically
 from common.shape import ModelShape
+from common.strategies import STRATEGIES
 from common.tasks import Answer
 from common.wire import Flat, array_name, unpack
 from server.exchange import Exchange
@@ -36,6 +38,7 @@ COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
 OF_CLASSES = [name for name in FIGURES if not name.startswith(HITS)]  # of one class or label against the rest
 
 
+_TOO_FEW = "suppressed: a class has fewer patients than the site's min-cell"
 _FEW_OF_IT = "suppressed: fewer patients have it, or have it not, than the site's min-cell"
 
 
@@ -55,9 +58,11 @@ class Results:
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
         self.scored(keys, answer)
+        what = STRATEGIES.get(str(keys["strategy"]))
+        why = reason(what.candidates, answer.figures) if what is not None else ""
         for split in splits:
             figures = _figures(answer, split)
-            note = "" if figures["n"] is not None else "suppressed: a class has fewer patients than the site's min-cell"
+            note = why if figures["n"] is not None else _TOO_FEW
             at, withheld = answer.figures.get("threshold", threshold), " ".join(answer.withheld)
             self.rows.append({**keys, "split": split, **figures, "threshold": at, "note": note, "withheld": withheld})
             self.bins += [{**keys, "split": split, **row} for row in _bins(answer.figures, split)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.concepts import builtin_concepts
 from common.errors import CohortError
+from common.strategies import ROLES
 
 MARK = "# <- FILL IN"
 _MOST = 2000  # columns that are listed
@@ -73,7 +74,7 @@ minilm = "builtin:minilm"  # ships with Sitebridge; knows the built-in concepts
 # ---- What a federation may ask of this site. No federation's file overrules it.
 [policy]
 # "source": train for others; the rest: as a target
-strategies = ["source", "local", "direct", "intercept", "recalibrate", "linear", "layer-wise", "l2-sp", "full"]
+strategies = {strategies}
 max_rounds = 100  # of one run
 max_epochs = 1000  # of one task
 max_tasks = 5000  # of one run
@@ -104,6 +105,7 @@ def site_text(name: str, data: Path | None = None) -> str:
     """
     columns = [] if data is None else _header(data)
     return _TEXT.format(
+        strategies=json.dumps(list(ROLES)),
         name=name,
         mark=MARK,
         file='"encounters.csv"' if data is None else _quoted(str(data.absolute())),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from client.hospitals.figures import TEMPERATURE, read_figures
 from common.concepts import UNKNOWN, Concept, Wording, builtin_concepts
+from common.strategies import ROLES
 
 AGE = "agegroup"
 
@@ -79,7 +80,7 @@ validation = 0.2  # a fifth of the earlier seasons
 minilm = "builtin:minilm"
 
 [policy]
-strategies = ["source", "local", "direct", "intercept", "recalibrate", "linear", "layer-wise", "l2-sp", "full"]
+strategies = {strategies}
 max_rounds = 100
 max_epochs = 1000
 min_cell = 11
@@ -134,7 +135,7 @@ def _rising(code: str, concept: Concept, names: Sequence[str]) -> str:
 
 
 def _common() -> str:
-    return _COMMON.format(last=json.dumps(read_figures()["seasons"][-1]))
+    return _COMMON.format(last=json.dumps(read_figures()["seasons"][-1]), strategies=json.dumps(list(ROLES)))
 
 
 def _lines(table: Mapping[str, str]) -> str:

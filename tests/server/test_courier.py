@@ -206,9 +206,9 @@ def test_each_round_names_who_contributed_and_who_was_missing(tmp_path: Path) ->
     met.attendance, met.tell = Attendance(tmp_path / "rounds.csv"), told.append
     ask(met)
     assert (tmp_path / "rounds.csv").read_text().splitlines() == [
-        "embedding,seed,phase,round,site,contributed,encounters,why_not",
-        "minilm,7,source,3,site-a,yes,20,",
-        "minilm,7,source,3,site-b,no,,cannot be reached",
+        "embedding,seed,phase,round,site,contributed,encounters,why_not,validation_auroc,validation_n",
+        "minilm,7,source,3,site-a,yes,20,,,",
+        "minilm,7,source,3,site-b,no,,cannot be reached,,",
     ]
     assert told == [
         "source, round 3: site site-b: cannot be reached; asked again",

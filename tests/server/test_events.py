@@ -6,13 +6,16 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from client.agent import Agent
 from common.config import Federation, digest
+from common.embeddings import Fingerprint
 from common.errors import SiteError
-from common.tasks import Answer, Request, Task
+from common.tasks import Answer, Embedding, Request, Task
 from server.attendance import Attendance
 from server.simulate import run
 
@@ -20,7 +23,7 @@ Make = Callable[..., Federation]
 ONE = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
 
 
-def events(folder: Path) -> list[dict[str, object]]:
+def events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
@@ -28,14 +31,25 @@ def test_a_run_tells_its_steps_scores_and_end(federation: Make, tmp_path: Path) 
     run(federation(directions=ONE, strategies=["direct"]), tmp_path / "federation.toml", tmp_path / "run")
     told = events(tmp_path / "run")
     assert [each["kind"] for each in told] == [
-        "begin", "greeted", "greeted", "step", "step", "score", "step", "step", "score", "end",
+        "begin", "greeted", "greeted", "space", "step", "step", "score", "step", "step", "score", "end",
     ]  # fmt: skip
     assert told[0]["steps"] == 4
     assert (told[1]["site"], told[1]["version"]) == ("allegheny", "0.1.0")
     assert told[1]["fingerprint"] == told[2]["fingerprint"]
-    assert (told[8]["strategy"], told[8]["site"], told[8]["sources"]) == ("direct", "salt-lake", "allegheny")
-    assert isinstance(told[8]["auroc"], float)
-    assert (told[9]["ok"], told[9]["text"]) == (True, "")
+    space = Embedding.model_validate(told[3]["embedding"])
+    assert (space.name, Fingerprint.from_json(told[3]["fingerprint"]).digest[:16]) == ("minilm", told[1]["fingerprint"])
+    assert (told[9]["strategy"], told[9]["site"], told[9]["sources"]) == ("direct", "salt-lake", "allegheny")
+    assert isinstance(told[9]["auroc"], float)
+    assert (told[10]["ok"], told[10]["text"]) == (True, "")
+
+
+def test_a_round_notes_how_the_model_of_the_round_before_did(federation: Make, tmp_path: Path) -> None:
+    short = {"rounds": 3, "epochs": 1, "batches": 4, "patience": 3}
+    run(federation(directions=ONE, strategies=["direct"], training=short), tmp_path / "f.toml", tmp_path / "run")
+    rounds = pd.read_csv(tmp_path / "run" / "rounds.csv")
+    trained = rounds[(rounds["phase"] == "source") & (rounds["round"] > 0)]
+    assert list(trained["validation_auroc"].notna()) == [False, True, True]
+    assert trained["validation_auroc"][1:].between(0, 1).all()
 
 
 def test_a_site_that_fails_ends_the_run_in_words(

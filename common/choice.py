@@ -1,0 +1,52 @@
+"""What a target says of the strategy that it chose, as figures that travel and as words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_UNTOLD = "with too few validation encounters to compare by, or a comparison that is withheld"
+CHOICE = "choice"  # the figure: place of the chosen strategy among the candidates
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was chosen, and why.
+
+    Attributes
+    ----------
+    chosen : int
+        Place among the candidates.
+    behind, errors : sequence of float
+        Of each candidate: distance of its AUROC to the highest, on encounters that it was not trained on, and the
+        standard error of that distance; 0 for the best itself. Empty where encounters are too few to tell.
+    """
+
+    chosen: int
+    behind: Sequence[float] = ()
+    errors: Sequence[float] = ()
+
+
+def figures_of(names: Sequence[str], verdict: Verdict) -> dict[str, float]:
+    """Give a verdict as figures; a standard error that does not exist is left out."""
+    figures = {CHOICE: float(verdict.chosen)}
+    for name, behind, error in zip(names, verdict.behind, verdict.errors, strict=False):
+        figures |= {f"{CHOICE}.{name}.behind": behind, f"{CHOICE}.{name}.error": error}
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+
+
+def reason(names: Sequence[str], figures: Mapping[str, float]) -> str:
+    """Say which candidate was chosen and how far the others were behind the best; empty where nothing was chosen."""
+    chosen = figures.get(CHOICE, -1.0)
+    if chosen not in range(len(names)):
+        return ""
+    told = [name for name in names if f"{CHOICE}.{name}.behind" in figures]
+    lines = [_distance(name, figures) for name in told]
+    best = f"the lightest within one standard error of the best: {', '.join(lines)}"
+    return f"chose {names[int(chosen)]}, {best if lines else _UNTOLD}"
+
+
+def _distance(name: str, figures: Mapping[str, float]) -> str:
+    behind, error = figures[f"{CHOICE}.{name}.behind"], figures.get(f"{CHOICE}.{name}.error", math.nan)
+    return f"{name} best" if behind == 0 and error == 0 else f"{name} {behind:.3f} behind (error {error:.3f})"
