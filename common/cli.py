@@ -17,6 +17,9 @@ _COMMANDS = {
     "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: join, check, approve, run, audit."),
     "report": ("server.report.commands", "One HTML file about a run: figures, curves, who contributed, a model card."),
+    "predict": ("client.prediction.commands", "Score a site's new encounters with a run's model; nothing leaves."),
+    "export": ("client.prediction.exporting", "Write a trained model as ONNX or safetensors, with a model card."),
+    "track": ("server.tracking.commands", "Write a finished run for TensorBoard."),
     "embed": ("client.embedding.commands", "Build, import, compare and look at embedding tables."),
 }
 
