@@ -16,7 +16,10 @@ _COMMANDS = {
     "study": ("study.commands", "Run a grid of embeddings, sources, target sizes, strategies and seeds."),
     "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: join, check, approve, run, audit."),
-    "report": ("server.report.commands", "One HTML file about a run: figures, curves, who contributed, a model card."),
+    "report": ("server.report.commands", "One HTML file about a run or a study; or a live page of a run that goes on."),
+    "predict": ("client.prediction.commands", "Score a site's new encounters with a run's model; nothing leaves."),
+    "export": ("client.prediction.exporting", "Write a trained model as ONNX or safetensors, with a model card."),
+    "track": ("server.tracking.commands", "Write a finished run for TensorBoard."),
     "embed": ("client.embedding.commands", "Build, import, compare and look at embedding tables."),
 }
 

@@ -6,7 +6,7 @@ Every cell is what `sitebridge simulate` does for it: the same draws, the same r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.choice import choose
 from client.preparation import Prepared, prepare
 from client.scores import enough, threshold_of
 from client.site_file import Site
-from client.training import Encounters, Stage, probabilities, recalibrate, train_steps
+from client.together import train_steps_together, train_together
+from client.training import Encounters, Stage, half_way, probabilities, recalibrate
 from common.config import ONE_HOT, Federation, Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
@@ -55,6 +57,7 @@ class Bench:
     federation: Federation
     embedding: Embedding
     sites: dict[str, Site]
+    kept: dict[tuple[str, str], list[ConceptCNN]] = field(default_factory=dict)  # of a source, by target and strategy
 
     @classmethod
     def of(cls, federation: Federation, name: str, sites: dict[str, Site], needed: dict[str, Site]) -> Bench:
@@ -76,7 +79,7 @@ class Bench:
         models = [self.untrained(source, seed) for seed in self.federation.seeds]
         train = data.splits["train"]
         stages = [self._stage(source, train, validation, seed, "train") for seed in self.federation.seeds]
-        _train(models, stages, (EVERYTHING,))
+        train_together(models, stages)
         return models, [_threshold(model, validation) for model in models]
 
     def untrained(self, site: str, seed: int) -> ConceptCNN:
@@ -87,36 +90,70 @@ class Bench:
         return model
 
     def tune(
-        self, target: str, size: Size, strategy: str, came: Sequence[ConceptCNN], thresholds: Sequence[float | None]
-    ) -> Cell:
-        """Do at a target what a strategy does, to each seed's model, and score it there."""
-        what, data = STRATEGIES[strategy], self.data[target]
-        models = [self._over(model, data.table, self._training(what)) for model in came]
-        drawn = [self.drawn(target, size, seed) for seed in self.federation.seeds]
-        purpose = "train" if strategy == LOCAL else strategy
-        stages = [
-            self._stage(target, train, validation, seed, purpose, self._training(what), what.pulled)
-            for (train, validation), seed in zip(drawn, self.federation.seeds, strict=True)
-        ]
-        if what.tuned:
-            _train(models, stages, what.steps)
-        if what.recalibrated:
-            for model, (train, _) in zip(models, drawn, strict=True):
-                recalibrate(model, train, what.recalibrated)
+        self,
+        target: str,
+        sizes: Sequence[Size],
+        strategy: str,
+        came: Sequence[ConceptCNN],
+        thresholds: Sequence[float | None],
+    ) -> list[Cell]:
+        """Do at a target what a strategy does, to each seed's model and with each size, and score it there."""
+        data, stages = self.data[target], self.stages(target, sizes, strategy)
+        models = self._made(target, sizes, strategy, came)
+        at = list(thresholds) * len(sizes)
         if strategy == LOCAL:
-            thresholds = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
+            at = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
         test = np.stack([probabilities(model, data.splits["test"]) for model in models])
-        return Cell(target, size, strategy, test, list(thresholds))
+        step = len(came)
+        starts = range(0, len(models), step)
+        return [
+            Cell(target, size, strategy, test[start : start + step], at[start : start + step])
+            for size, start in zip(sizes, starts, strict=True)
+        ]
+
+    def _made(self, target: str, sizes: Sequence[Size], strategy: str, came: Sequence[ConceptCNN]) -> list[ConceptCNN]:
+        """Give what a strategy makes of the models that came; what others are made of is made once."""
+        if (target, strategy) not in self.kept:
+            self.kept[target, strategy] = self._make(target, sizes, strategy, came)
+        return self.kept[target, strategy]
+
+    def _make(self, target: str, sizes: Sequence[Size], strategy: str, came: Sequence[ConceptCNN]) -> list[ConceptCNN]:
+        what, stages = STRATEGIES[strategy], self.stages(target, sizes, strategy)
+        if what.candidates:
+            made = [self._made(target, sizes, name, came) for name in what.candidates]
+            return [_chosen(what.candidates, rivals, stage) for *rivals, stage in zip(*made, stages, strict=True)]
+        table, training = self.data[target].table, self._training(what)
+        models = [self._over(model, table, training) for _ in sizes for model in came]
+        if what.half_of:
+            whole = self._made(target, sizes, what.half_of, came)
+            for model, end in zip(models, whole, strict=True):
+                model.load_state_dict(half_way(model, end))
+        elif what.tuned:
+            train_steps_together(models, stages, what.steps)
+        for model, stage in zip(models, stages, strict=True):
+            if what.recalibrated:
+                recalibrate(model, stage.train, what.recalibrated)
+        return models
+
+    def stages(self, target: str, sizes: Sequence[Size], strategy: str) -> list[Stage]:
+        """Say how a strategy trains, for each size and seed."""
+        what = STRATEGIES[strategy]
+        purpose = "train" if strategy == LOCAL else what.half_of or strategy
+        return [
+            self._stage(target, *self.drawn(target, size, seed), seed, purpose, self._training(what), what.pulled)
+            for size in sizes
+            for seed in self.federation.seeds
+        ]
 
     def cells(self, source: str | None, targets: Sequence[str], sizes: Sequence[Size]) -> Iterator[Cell]:
-        """Make the cells of one source, or of targets that train alone, one after the other."""
+        """Make the cells of one source, or of targets that train alone, strategy by strategy."""
         models, thresholds = self.learn(source) if source is not None else ([], [])
+        self.kept.clear()
         for target in targets:
             came = models or [self.untrained(target, seed) for seed in self.federation.seeds]
-            for size in sizes:
-                for strategy in self.federation.strategies:
-                    if STRATEGIES[strategy].from_sources == (source is not None):
-                        yield self.tune(target, size, strategy, came, thresholds)
+            for strategy in self.federation.strategies:
+                if STRATEGIES[strategy].from_sources == (source is not None):
+                    yield from self.tune(target, sizes, strategy, came, thresholds)
 
     def _training(self, strategy: TransferStrategy) -> Training:
         return self.federation.tuning if strategy.from_sources else self.federation.training
@@ -158,13 +195,12 @@ class Bench:
         return validation if enough(validation, self.sites[site].policy.min_cell) else validation.first(0)
 
 
-def _train(models: Sequence[ConceptCNN], stages: Sequence[Stage], steps: Sequence[tuple[str, ...]]) -> None:
-    for model, stage in zip(models, stages, strict=True):
-        train_steps(model, stage, steps)
-
-
 def _threshold(model: ConceptCNN, validation: Encounters) -> float | None:
     return threshold_of(model, validation) if len(validation) else None
+
+
+def _chosen(names: Sequence[str], models: Sequence[ConceptCNN], stage: Stage) -> ConceptCNN:
+    return models[choose(dict(zip(names, models, strict=True)), stage).chosen]
 
 
 def _first(encounters: Encounters, count: int, seed: int) -> Encounters:

@@ -81,7 +81,12 @@ class Forger:
 
     def __init__(self, federation: Federation, session: Session) -> None:
         self.federation, self.session = federation, session
-        embedding = {"name": "minilm", "normalisation": federation.normalisation, "unknown": federation.unknown}
+        embedding = {
+            "name": "minilm",
+            "normalisation": federation.normalisation,
+            "unknown": federation.unknown,
+            "absence": federation.absence,
+        }
         origin = {"version": __version__, "run": session[0], "session": session[1], "federation": digest(federation)}
         self.greeting = Greet.model_validate({**origin, "embedding": embedding})
         asked = {"strategy": "source", "model": federation.model, "training": federation.training, "seed": 7}

@@ -1,0 +1,1 @@
+"""`sitebridge report`: one HTML file about a run, from the files in its folder."""
