@@ -62,7 +62,7 @@ def to_onnx(model: TrainedModel, table: Tensor | None) -> bytes:
     inputs = [helper.make_tensor_value_info("tokens", _INT64, ["N", "L"])]
     if table is None:
         inputs.append(helper.make_tensor_value_info("vectors", _FLOAT, ["V", model.dimension]))
-    output = helper.make_tensor_value_info("probabilities", _DOUBLE, ["N", model.shape.classes])
+    output = helper.make_tensor_value_info("probabilities", _DOUBLE, ["N", model.shape.outputs])
     held = [onnx.numpy_helper.from_array(values, name) for name, values in arrays.items()]
     graph = helper.make_graph(nodes, "sitebridge", inputs, [output], held)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)

@@ -106,8 +106,10 @@ def check_weights(weights: dict[str, Tensor], shape: ModelShape, where: str) -> 
     Raises
     ------
     ConfigError
-        They are not; names the array.
+        They are not; names the array. Or the model tells more apart than two classes.
     """
+    if not shape.binary:
+        raise ConfigError(f"{where}: the model predicts {shape.predicts}; this is for two classes only")
     kernels = weights.get("conv.weight")
     if kernels is None or kernels.dim() != 3:
         raise ConfigError(f"{where}: no array conv.weight with three axes; not the weights of a model of Sitebridge")
