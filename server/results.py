@@ -32,6 +32,7 @@ BEFORE_ANSWERS = {
     "events.jsonl",
     "rounds.csv",
     "run.json",
+    "live.html",
 }  # what a run writes before it has an answer
 CURVES = [*KEYS, "bin_low", "bin_high", "n", "positive"]
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]

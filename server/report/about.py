@@ -14,6 +14,7 @@ from server.report.folder import RESULTS, ROUNDS, RunFolder, records
 from server.report.trace import Row, Table, figure, where
 
 _HIDDEN = {"name", "seeds", "embeddings", "strategies", "sites", "directions", "preset", "failures"}
+_MODEL = ["embedding", "strategy", "sources"]
 
 
 def facts(run: RunFolder) -> dict[str, str]:
@@ -94,14 +95,17 @@ def choices(results: pd.DataFrame) -> Table:
 def suppressed(results: pd.DataFrame) -> Table:
     """List what no number was told of, as a class had too few patients."""
     noted = results[(results["note"] != "") & results["n"].isna()]
-    keys = ["site", "split", "embedding", "strategy", "sources", "note"]
     rows: list[Row] = []
-    for values, part in noted.groupby(keys, sort=False):
-        named = dict(zip(keys, map(str, values), strict=True))
-        words = [named["site"], named["split"], named["embedding"], named["strategy"]]
-        words += [named["sources"].replace("+", ", "), named["note"]]
-        seeds = figure(part["seed"].nunique(), "seed", "count", 0, where(**named), RESULTS)
-        rows.append(Row([*words, seeds]))
+    for (site, split, note), part in noted.groupby(["site", "split", "note"], sort=False):
+        of_it = results[(results["site"] == site) & (results["split"] == split)]
+        models = [[]] if len(part) == len(of_it) else part[_MODEL].drop_duplicates().to_numpy().tolist()
+        for model in models:
+            of_model = dict(zip(_MODEL, map(str, model), strict=False))
+            told = part[(part[_MODEL].astype(str) == model).all(axis=1)] if model else part
+            key = where(site=site, split=split, **of_model, note=note)
+            words = [*(of_model.get(name, "every") for name in _MODEL[:2]), of_model.get("sources", "")]
+            seeds = figure(told["seed"].nunique(), "seed", "unique", 0, key, RESULTS)
+            rows.append(Row([str(site), str(split), *(word.replace("+", ", ") for word in words), str(note), seeds]))
     headings = ["site", "split", "embedding", "strategy", "learnt at", "why", "seeds"]
     return Table("Suppressed: nothing was told", headings, rows, 6)
 

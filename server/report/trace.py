@@ -2,8 +2,9 @@
 
 Every figure on the page stands in an element with ``data-column``. The nearest attributes above it say the rest:
 ``data-file``; ``data-row``, which rows of it (``column=value`` joined by ``;``; ``column~word`` for a word among
-several; ``lines=first-last``, counted from 0 after the heading); ``data-of``, what was made of them (mean, sd over
-seeds, sum, min, max, count); ``data-places``, the decimals shown.
+several; ``column<number`` and ``column>number``;
+``lines=first-last``, counted from 0 after the heading); ``data-of``, what was made of them (mean, sd over
+seeds, sum, min, max, count, unique); ``data-places``, the decimals shown.
 """
 
 from __future__ import annotations

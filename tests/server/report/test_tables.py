@@ -157,3 +157,12 @@ def test_what_a_target_chose_is_said_and_is_not_suppressed(folder: Path) -> None
         ["allegheny", str(seed), "chose linear, the lightest: linear best"] for seed in (7, 8)
     ]
     assert not any("chose" in cell for row in suppressed(results).rows for cell in row.cells)
+
+
+def test_what_is_suppressed_of_every_model_is_said_once(folder: Path) -> None:
+    results = RunFolder(folder).results
+    here = (results["site"] == "salt-lake") & (results["split"] == "validation")
+    results.loc[here, "n"], results.loc[here, "note"] = float("nan"), "too few"
+    (row,) = suppressed(results).rows
+    assert row.cells[:-1] == ["salt-lake", "validation", "every", "every", "", "too few"]
+    assert re.sub("<.*?>", "", row.cells[-1]) == "2"

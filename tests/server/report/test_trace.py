@@ -116,8 +116,8 @@ def chosen(table: pd.DataFrame, row: str) -> pd.DataFrame:
 def again(figure: Figure, rows: pd.DataFrame) -> str:
     """Work a figure out from rows of the file, and write it as the page should."""
     values = rows[figure.column].tolist()
-    if figure.of == "count":
-        value = float(len(values))
+    if figure.of in ("count", "unique"):
+        value = float(len(values if figure.of == "count" else set(values)))
     else:
         ways: dict[str, Callable[[list[float]], float]] = {
             "mean": statistics.fmean, "sd": statistics.stdev, "sum": sum, "min": min, "max": max
@@ -145,7 +145,7 @@ def check(folder: Path, text: str = "") -> Reader:
 def test_every_figure_is_that_of_the_files(folder: Path) -> None:
     reader = check(folder)
     assert {figure.file for figure in reader.figures} == {"results.csv", "rounds.csv", "exchange.csv", "curves.csv"}
-    assert {figure.of for figure in reader.figures} == {"mean", "sd", "sum", "min", "max", "count"}
+    assert {figure.of for figure in reader.figures} == {"mean", "sd", "sum", "min", "max", "count", "unique"}
 
 
 def test_every_test_figure_is_on_the_page(folder: Path) -> None:

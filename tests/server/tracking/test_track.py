@@ -119,7 +119,7 @@ def test_a_site_in_two_trainings_has_no_bytes_by_round(run: Path, tmp_path: Path
     main_quietly(["track", str(copied), "--out", str(tmp_path / "out")])
     for name in ("allegheny_source-rounds", "allegheny+salt-lake_source-rounds"):
         found = scalars(tmp_path / "out" / f"minilm_7_{name}")
-        assert set(found) == {"round/sites", "round/encounters"}
+        assert set(found) == {"round/sites", "round/encounters", "round/validation_auroc"}
 
 
 @pytest.mark.parametrize(
