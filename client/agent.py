@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import torch
 
@@ -15,6 +16,9 @@ from client.preparation import Prepared, fingerprint, pool, prepare
 from client.refusals import DivergedError, TooFewError, code_of
 from client.scored import Scored
 from client.scores import enough, score_splits, trainable
+from client.secure.steps import Party, introduce
+from client.secure.update import update_of
+from client.secure.vault import Vault
 from client.site_file import Site
 from client.training import Stage, half_way, recalibrate, snapshot, train_round, train_steps
 from common import __version__
@@ -22,6 +26,7 @@ from common.choice import figures_of
 from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
 from common.model import ConceptCNN
+from common.secure.group import MASK
 from common.seeds import derive
 from common.shape import ModelShape
 from common.strategies import EVERYTHING, FULL, LOCAL, ROLES, SOURCE, TransferStrategy
@@ -40,6 +45,8 @@ class Agent:
     ----------
     sites : sequence of Site
         One; several are pooled under the name "pooled".
+    folder : Path, optional
+        Where keys and notes of secure aggregation are kept; by default in memory.
 
     Notes
     -----
@@ -47,8 +54,9 @@ class Agent:
     `common.tasks.FAILURES`; the words stay in the log of this process.
     """
 
-    def __init__(self, sites: Sequence[Site]) -> None:
+    def __init__(self, sites: Sequence[Site], folder: Path | None = None) -> None:
         self.sites = tuple(sites)
+        self.vault = Vault(folder)
         self._prepared: dict[Embedding, Prepared] = {}
 
     @cached_property
@@ -91,6 +99,8 @@ class Agent:
             "fingerprint": fingerprint(self.sites[0], task.embedding).to_json(),
             "vocabulary": sorted({token.name for site in self.sites for token in site.vocabulary}),
         }
+        if task.secure:
+            facts["secure"] = introduce(self.vault, self.name, task.run).model_dump()
         return Answer("ok", self.name, facts=json.dumps(facts))
 
     def _work(self, task: Work, request: Request) -> Answer:
@@ -98,6 +108,9 @@ class Agent:
         if strategy is None:
             raise WireError(f"strategy {task.strategy!r} is not known here")
         check_work(self.sites, task)  # the site's file is asked before any data is touched
+        party = self._party(task, request)
+        if party is not None and party.secure.stage != MASK:
+            return party.answer()
         data = self._prepare(task.embedding)
         dimension = data.table.shape[1]
         # before anything of the task's size is made
@@ -125,7 +138,18 @@ class Agent:
         check_change(self.sites, pack(weights, strategy.returned, dimension, task.model), arrays)
         if strategy.tuned:
             scored.figures[WEIGHT] = float(len(data.splits["train"]))
-        return self._let_out(scored, arrays)
+        answer = self._let_out(scored, arrays)
+        if party is not None:
+            return party.mask(update_of(answer, pack(weights, EVERYTHING, dimension, task.model)), answer.withheld)
+        return answer
+
+    def _party(self, task: Work, request: Request) -> Party | None:
+        """Give this site's part in a secure round, once it is checked who else takes part."""
+        if task.secure is None:
+            return None
+        party = Party(self.vault, self.name, task, task.secure, request)
+        party.check()
+        return party
 
     def _let_out(self, scored: Scored, arrays: dict[str, Flat]) -> Answer:
         """Give the answer that the site's policy lets out."""

@@ -134,6 +134,13 @@ def check_approved(agent_folder: Path, site: str, policy: Policy, task: Greet | 
         raise NotApprovedError(f"federation {federation.name!r} was approved with other values: {', '.join(faults)}")
 
 
+def _is_secure(federation: Federation, task: Work) -> bool:
+    """Say whether a source's task is summed as the file says: not at all, or over the sources of a direction."""
+    if task.secure is None or not federation.aggregation.secure:
+        return task.secure is None and not federation.aggregation.secure
+    return list(task.secure.sites) in [direction.sources for direction in federation.directions]
+
+
 def _embedding_faults(federation: Federation, task: Greet | Work) -> list[str]:
     embedding = task.embedding
     agreed = {
@@ -158,5 +165,6 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),
         "proximal_mu": request.proximal_mu == pull,
+        "secure": _is_secure(federation, task) if source else task.secure is None,
     }
     return [name for name, fits in agreed.items() if not fits]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from client.policy import Policy
 from common.config import Direction, Federation, Training, digest
 from common.errors import ConfigError
+from common.secure.rules import threshold
 from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
 
 _WORDS = {CNN: "convolution", LINEAR: "last layer (linear head)"}
@@ -58,6 +59,10 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
     if name == SOURCE:
         others = sorted({other for direction in federation.directions for other in _with(direction, site)})
         to = f"; what is learnt goes to {', '.join(others)}" if others else ""
+        if federation.aggregation.secure:
+            masked = "send the weights of the whole network masked, so that the coordinator sees their sum alone"
+            summed = f"summed with {_groups(federation, site)}"
+            return f"train with your patients and {masked}, {_extent(training)}; {summed}{to}"
         return f"train with your patients and send the weights of the whole network, {_extent(training)}{to}"
     if name == LOCAL:
         return f"train alone and send scores, {_extent(training)}"
@@ -72,6 +77,15 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
         return f"{one}; {sent}, {_extent(training)}"
     returned = " and ".join(_WORDS[part] for part in STRATEGIES[name].returned)
     return f"tune a model with your patients and send the weights of the {returned}, and scores, {_extent(training)}"
+
+
+def _groups(federation: Federation, site: str) -> str:
+    """Name the sites with whose updates a source's is summed, and how many of all must be left."""
+    groups = {tuple(direction.sources) for direction in federation.directions if site in direction.sources}
+    return " or ".join(
+        f"{', '.join(name for name in group if name != site)} (at least {threshold(len(group))} sites in all)"
+        for group in sorted(groups)
+    )
 
 
 def _with(direction: Direction, site: str) -> set[str]:
@@ -109,6 +123,8 @@ def _refusals(federation: Federation, asked: tuple[str, ...], policy: Policy) ->
         training = training_of(federation, name)
         if name not in policy.strategies:
             lines.append(f"policy.strategies does not allow {name!r}: it will be refused")
+        elif name == SOURCE and policy.secure == "require" and not federation.aggregation.secure:
+            lines.append('policy.secure is "require", and [aggregation] secure is not set: it will be refused')
         elif training is not None and (
             training.rounds > policy.max_rounds
             or training.epochs > policy.max_epochs

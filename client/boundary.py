@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from client.refusals import OtherLabelError, TooFarError
+from client.refusals import OtherLabelError, PlainError, TooFarError
 from client.site_file import Site
 from common import __version__
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
 from common.shape import ModelShape
+from common.strategies import SOURCE
 from common.tasks import Greet, Request, Work
 
 _NESTS = 1000  # lists and objects in a task
@@ -53,6 +54,8 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
         policy = site.policy
         if task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
+        if task.strategy == SOURCE and task.secure is None and policy.secure == "require":
+            raise PlainError(f'{site.path}: policy.secure is "require"; the federation has no [aggregation] secure')
         training = task.training
         if training is None:
             continue

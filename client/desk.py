@@ -11,6 +11,7 @@ from client.approvals import check_approved
 from client.boundary import check_work, read_task
 from client.ledger import Ledger, mark_of
 from client.refusals import code_of
+from client.secure.peers import check_peers
 from client.site_file import Site, load_site
 from common.errors import SitebridgeError
 from common.tasks import Answer, Greet, Request, Work
@@ -71,7 +72,7 @@ class Desk:
         digest = hashlib.sha256(content).hexdigest()
         if self._agent is None or digest != self._read:
             self._agent, self._answered = None, None
-            self._agent, self._read = Agent([load_site(self.site_file)]), digest
+            self._agent, self._read = Agent([load_site(self.site_file)], self.folder), digest
             self.name = self._agent.name
         return self._agent
 
@@ -93,6 +94,8 @@ class Desk:
     def _work(self, agent: Agent, site: Site, task: Work, request: Request) -> Answer:
         """Do a task; what the same request was answered last is kept, for whoever did not hear it."""
         check_work([site], task)
+        if task.secure is not None:
+            check_peers(site.policy, site.name, task.secure)
         self.ledger.work(task, request, site.policy.max_tasks)
         mark = mark_of(task, request)
         if self._answered is None or self._answered[0] != mark:

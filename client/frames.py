@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from common.errors import WireError
-from common.tasks import Answer, Arrays, Request
+from common.tasks import Answer, Arrays, Request, kind_of
 
 MAGIC, VERSION = b"SBRG", 1
 MOST_HEADER, MOST_ARRAYS = 2**25, 2**26  # bytes: 32 MiB of a greeting's words, 64 MiB of weights, 16 million
@@ -45,7 +45,7 @@ class Frame:
     ----------
     header : dict
     arrays : dict of str to ndarray
-        Flat, float32.
+        Flat, float32; of a secure sum uint64.
     size : int
         Bytes of header and arrays.
     sha256 : str
@@ -67,7 +67,7 @@ def encode(header: dict[str, Any], arrays: Arrays) -> tuple[bytes, Frame]:
         It is larger than any frame may be.
     """
     words = json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
-    flat = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in arrays.items()}
+    flat = {name: np.ascontiguousarray(values, dtype=kind_of(values)) for name, values in arrays.items()}
     body = save(flat) if flat else b""
     _check_sizes(len(words), len(body))
     sha256 = hashlib.sha256(words + body).hexdigest()
@@ -203,6 +203,6 @@ def _arrays(body: bytes) -> Arrays:
     except Exception:
         raise FrameError("the frame's arrays are not safetensors") from None
     for name, values in arrays.items():
-        if values.dtype != np.float32 or values.ndim != 1:
+        if values.dtype != kind_of(values) or values.ndim != 1:
             raise FrameError(f"array {name[:40]!r} is {values.dtype} with {values.ndim} axes; expected flat float32")
     return arrays

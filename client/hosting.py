@@ -11,8 +11,11 @@ from client.agent import Agent
 from client.site_file import load_site
 from common.config import load_federation, site_files
 from common.errors import SitebridgeError
+from common.files import agent_folder
 from common.tasks import Answer, Request
 
+FOLDER = "agent-folder"  # node configuration: where the agent may keep what has to outlive its process
+OUT = "out"  # run configuration: the run's folder, in Flower's own simulation
 SITE_FILES = "site-files"  # node configuration: the site's file; several, joined by "|", are pooled
 FEDERATION = "federation"  # run configuration: the federation's file, in Flower's own simulation
 
@@ -23,7 +26,7 @@ _agents: dict[tuple[int, tuple[Path, ...]], Agent] = {}
 def answer(request: Request, context: Context) -> Answer:
     """Let the agent of this node answer; a site that cannot even start says so by a code."""
     try:
-        agent = _agent(context.run_id, _files(context))
+        agent = _agent(context.run_id, _files(context), _folder(context))
     except SitebridgeError as error:
         log.error("%s", error)
         return Answer("bad-site-file", "")
@@ -47,10 +50,19 @@ def _files(context: Context) -> tuple[Path, ...]:
     return (every[number],) if number < len(every) else every
 
 
-def _agent(run: int, files: tuple[Path, ...]) -> Agent:
+def _folder(context: Context) -> Path | None:
+    """Give the agent's folder; in Flower's simulation, where sites share processes, it is one in the run's folder."""
+    if FOLDER in context.node_config:
+        return Path(str(context.node_config[FOLDER]))
+    if SITE_FILES in context.node_config or not context.run_config.get(OUT):
+        return None
+    return agent_folder(Path(str(context.run_config[OUT])), str(context.node_config["partition-id"]))
+
+
+def _agent(run: int, files: tuple[Path, ...], folder: Path | None) -> Agent:
     """Start an agent, or take the one that this run started; one process may host several sites."""
     for key in [key for key in _agents if key[0] != run]:
         del _agents[key]  # files may have changed since that run
     if (run, files) not in _agents:
-        _agents[run, files] = Agent([load_site(path) for path in files])
+        _agents[run, files] = Agent([load_site(path) for path in files], folder)
     return _agents[run, files]

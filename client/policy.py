@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from common.config import Name
+from common.config import Name, SiteName
 from common.figures import LEAVING
+from common.secure.group import Fingerprint
 from common.strategies import ROLES
 from common.toml import Declared
 
@@ -39,6 +40,11 @@ class Policy(Declared):
         Whether only tasks of a federation that a data steward approved (`client.approvals`) are done. Deployed only.
     federations : tuple of str or None
         Names of federations that may be approved; None for any.
+    secure : str
+        "require": as a source, the site lets its update out in a secure sum only; "allow": as it is, too.
+    peers : dict of str to str or None
+        The sites that may be in a secure sum with this one, each with the fingerprint of its identity; None for any.
+        Deployed only.
     """
 
     strategies: tuple[str, ...] = Field(default=tuple(ROLES), min_length=1)
@@ -50,6 +56,8 @@ class Policy(Declared):
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None
+    secure: Literal["allow", "require"] = "allow"
+    peers: dict[SiteName, Fingerprint] | None = None
 
     @field_validator("strategies")
     @classmethod

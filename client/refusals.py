@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.errors import CohortError, ConfigError, PolicyError, SitebridgeError, TableError, WireError
+from common.secure.fixed import OutOfRangeError
 
 
 class NotApprovedError(PolicyError):
@@ -21,6 +22,18 @@ class OtherLabelError(PolicyError):
     """The federation predicts something else than what the site file's label says."""
 
 
+class PlainError(PolicyError):
+    """The site's policy lets an update out in a secure sum only, and the task asks for it as it is."""
+
+
+class UnknownPeerError(PolicyError):
+    """A secure sum with sites, or with keys of sites, that the site's policy does not name."""
+
+
+class UnsafeError(PolicyError):
+    """A step of secure aggregation that would uncover a site's update."""
+
+
 class TooFewError(SitebridgeError):
     """A number would be computed on fewer patients than the site's min-cell."""
 
@@ -34,7 +47,11 @@ _CODES: list[tuple[type[SitebridgeError], str]] = [
     (OldRunError, "old-run"),
     (TooFarError, "too-far"),
     (OtherLabelError, "other-label"),
+    (PlainError, "plain"),
+    (UnknownPeerError, "unknown-peer"),
+    (UnsafeError, "unsafe"),
     (PolicyError, "refused"),
+    (OutOfRangeError, "out-of-range"),
     (WireError, "bad-task"),
     (ConfigError, "bad-site-file"),
     (CohortError, "bad-cohort"),

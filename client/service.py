@@ -23,6 +23,7 @@ from client.audit.records import about, came, came_broken, leaves
 from client.boundary import read_task
 from client.desk import Desk
 from client.frames import FrameError, SilenceError, encode, header_of, receive, request_in
+from client.secure.vault import Vault
 from client.socket_file import alone, listening
 from client.state import State
 from common.errors import SitebridgeError, WireError
@@ -84,7 +85,7 @@ class Service:
         self.state = State(agent_folder)
         self.said = _Said()
         log.addHandler(self.said)
-        self.state.set(**self._look())
+        self.state.set(identity=Vault(agent_folder).fingerprint, **self._look())
 
     def close(self) -> None:
         """Close the audit log."""

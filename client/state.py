@@ -29,7 +29,8 @@ class State:
     Notes
     -----
     Keys: ``since``, ``pid``, ``version``; ``site_file``, "ok" or why it cannot be used; ``cohort``, for each embedding
-    the encounters of every split, once they are loaded; ``working``, the task at hand; ``last``, the last one with its
+    the encounters of every split, once they are loaded; ``identity``, the fingerprint of the key by which other sites
+    know this one in secure aggregation; ``working``, the task at hand; ``last``, the last one with its
     code; ``error``, the last thing that went wrong. It does not leave the site.
     """
 

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
+from common.secure.rules import faults as secure_faults
 from common.shape import ModelShape
 from common.strategies import POOLED, STRATEGIES, TWO_CLASSES_ONLY
 from common.toml import Declared, check, parse, resolve
@@ -57,6 +58,7 @@ class Aggregation(Declared):
 
     name: str = "FedAvg"
     options: dict[str, Number] = Field(default_factory=dict)
+    secure: bool = False  # the coordinator learns the sum of the sources' updates and none by itself
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
 
 
@@ -97,6 +99,9 @@ class Federation(Declared):
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
         faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes()]
+        if self.aggregation.secure:
+            sources = [direction.sources for direction in self.directions]
+            faults += secure_faults(self.aggregation.name, self.aggregation.noise is not None, sources)
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -9,6 +9,11 @@ from pathlib import Path
 PRIVATE = 0o600  # of a key or a secret, which has these permissions from the moment it exists
 
 
+def agent_folder(run: Path, site: str) -> Path:
+    """Give where a simulated site keeps what a resumed run needs; it goes with the journal."""
+    return run / "journal" / "sites" / site
+
+
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write beside the file, then rename over it, so that nobody ever sees half of it."""
     data = content.encode() if isinstance(content, str) else content

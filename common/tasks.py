@@ -15,11 +15,18 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.secure.group import Secure
 from common.shape import ModelShape
-from common.strategies import TWO_CLASSES_ONLY
+from common.strategies import SOURCE, TWO_CLASSES_ONLY
 from common.toml import Declared
 
 Arrays = dict[str, NDArray[np.generic]]
+
+
+def kind_of(values: NDArray[np.generic]) -> np.dtype[np.generic]:
+    """Give the type in which an array may travel: weights as float32, what is masked for a secure sum as uint64."""
+    return np.dtype("<u8") if values.dtype == np.uint64 else np.dtype("<f4")
+
 
 # Everything that a site may say when it does not do what it was asked. The text of an exception never leaves it.
 FAILURES = {
@@ -34,6 +41,10 @@ FAILURES = {
     "not-approved": "the site's data steward has not approved this federation as it is configured",
     "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
     "too-far": "the weights moved further than the site's policy lets out",
+    "plain": "the site's policy lets updates out in a secure sum only, and the federation has none",
+    "unknown-peer": "the site's policy does not name these sites, with these keys, for a secure sum",
+    "unsafe": "a step of secure aggregation that could uncover an update; the site's own log says which",
+    "out-of-range": "a weight moved too far, or there are too many encounters, for the numbers of a secure sum",
     "agent-down": "the site's agent does not answer",
     "failed": "the site failed; the details are in its own log",
 }
@@ -87,6 +98,7 @@ class Greet(Task):
     kind: Literal["greet"] = "greet"
     embedding: Embedding
     model: ModelShape = ModelShape()
+    secure: bool = False  # whether the site is asked for its keys
 
 
 class Work(Task):
@@ -105,6 +117,8 @@ class Work(Task):
         classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
+    secure : Secure or None
+        With strategy "source": the step of secure aggregation that is asked for.
     """
 
     kind: Literal["work"] = "work"
@@ -118,6 +132,7 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+    secure: Secure | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
@@ -125,6 +140,8 @@ class Work(Task):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
         if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
             raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
+        if self.secure is not None and self.strategy != SOURCE:
+            raise ValueError(f"secure: strategy {self.strategy!r} sums nothing")
         return self
 
 
@@ -160,7 +177,8 @@ class Answer:
     figures : dict of str to float
         Numbers: ``num-examples``, ``test.auroc``, ``test.auroc.low`` and so on.
     facts : str
-        JSON for a greeting: version, fingerprint, vocabulary. Empty otherwise.
+        JSON for a greeting: version, fingerprint, vocabulary; for a step of secure aggregation: keys, shares, a
+        signature. Empty otherwise.
     arrays : dict of str to ndarray
         See `common.wire`.
     withheld : tuple of str

@@ -82,7 +82,7 @@ def _arrays(content: RecordDict) -> dict[str, Array]:
     return {name: array for record in content.array_records.values() for name, array in record.items()}
 
 
-def flat_of(array: Array) -> NDArray[np.float32]:
+def flat_of(array: Array) -> NDArray[np.generic]:
     """Read an array of a message without taking more memory than has already come, whatever size it announces.
 
     Raises
@@ -97,12 +97,12 @@ def flat_of(array: Array) -> NDArray[np.float32]:
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     except Exception:
         raise WireError("an array of another kind") from None
-    if dtype != np.dtype("<f4") or len(shape) != 1:
+    if dtype not in (np.dtype("<f4"), np.dtype("<u8")) or len(shape) != 1:
         raise WireError(f"an array that is not flat float32 but {dtype} with {len(shape)} axes")
     body = array.data[stream.tell() :]
-    if len(body) != 4 * shape[0]:
+    if len(body) != dtype.itemsize * shape[0]:
         raise WireError(f"an array that announces {shape[0]:,} numbers in {len(body):,} bytes")
-    return np.frombuffer(body, dtype="<f4").astype(np.float32)
+    return np.frombuffer(body, dtype=dtype).astype(dtype.newbyteorder("="))
 
 
 def arrays_in(content: RecordDict) -> tuple[str, int]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from common import __version__
 from common.config import ONE_HOT, Federation
 from common.embeddings import Fingerprint
-from common.errors import SiteError, TableError
+from common.errors import SiteError, TableError, WireError
+from common.secure.group import Member
+from common.secure.statements import check_member
 from common.tasks import Answer, Embedding, Greet
 from server.courier import Courier
 from server.events import Events
@@ -31,11 +35,14 @@ class Space:
         D.
     fingerprint : Fingerprint
         Of the first site's table.
+    members : dict of str to Member
+        The sites' keys for secure aggregation, where the run has it.
     """
 
     embedding: Embedding
     dimension: int
     fingerprint: Fingerprint
+    members: Mapping[str, Member] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ def greet(
     """
     choices = federation.model_dump(include={"normalisation", "unknown", "absence"})
     embedding = Embedding(name=name, **choices)
-    task = Greet(version=__version__, embedding=embedding, model=federation.model, **vars(origin))
+    secure = federation.aggregation.secure
+    task = Greet(version=__version__, embedding=embedding, model=federation.model, secure=secure, **vars(origin))
     answers = courier.meet(task.model_dump_json(), Errand("greet", name, 0), wanted)
     facts = {site: _facts(answer, site) for site, answer in answers.items()}
     fingerprints = {site: _fingerprint(fact["fingerprint"], site) for site, fact in facts.items()}
@@ -68,6 +76,8 @@ def greet(
             "greeted", site=site, version=fact["version"], embedding=name, fingerprint=fingerprints[site].digest[:16]
         )
     space = _shared(embedding, facts, fingerprints)
+    if secure:
+        space = replace(space, members={site: _member(fact, site, origin.run) for site, fact in facts.items()})
     events.write("space", embedding=space.embedding.model_dump(mode="json"), fingerprint=space.fingerprint.to_json())
     return space
 
@@ -98,6 +108,18 @@ def _facts(answer: Answer, site: str) -> dict[str, Any]:
             f"site {site} runs Sitebridge {str(facts['version'])[:20]!r}, the coordinator {__version__}; install one"
         )
     return dict(facts)
+
+
+def _member(facts: Mapping[str, Any], site: str, run: str) -> Member:
+    """Read a site's keys; the sites check each other's too."""
+    try:
+        member = Member.model_validate(facts.get("secure"))
+        check_member(run, member)
+    except (ValidationError, WireError):
+        raise SiteError(f"site {site}: its keys for secure aggregation cannot be read, or are not signed") from None
+    if member.site != site:
+        raise SiteError(f"site {site}: its keys for secure aggregation are of {member.site!r}")
+    return member
 
 
 def _fingerprint(content: dict[str, Any], site: str) -> Fingerprint:

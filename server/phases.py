@@ -19,6 +19,8 @@ from common.failures import Phase
 from common.figures import WEIGHT, name_of
 from common.model import initial_weights
 from common.recalibration import INTERCEPT, SLOPE, recalibrated
+from common.secure.group import MASK, Secure
+from common.secure.statements import mark_of
 from common.seeds import derive
 from common.selection import BestKept
 from common.statistics.calibration import Recalibration
@@ -30,6 +32,7 @@ from server.aggregation import SourceStrategy, flower_strategy
 from server.courier import Courier, message_to
 from server.exchange import Errand
 from server.greeting import Origin, Space
+from server.secure import SecureRound, mean_of
 
 _WHOLE = array_name(EVERYTHING)
 
@@ -89,9 +92,9 @@ class Phases:
         weights = self.initial()
         best: BestKept[Flat] = BestKept(training.stop_after)
         for number in range(1, training.rounds + 1):
-            joined, came = self._round(strategy, sources, number, weights, phase)
+            joined, score = self._round(strategy, sources, number, weights, phase)
             if number > 1:
-                best.consider(_mean(came, "came.validation.auroc", "came.validation.n"), weights)
+                best.consider(score, weights)
             if best.exhausted:
                 break  # what this round made is no candidate: a site that trains alone would have stopped before it
             weights = joined
@@ -140,22 +143,37 @@ class Phases:
 
     def _round(
         self, strategy: SourceStrategy, sources: Sequence[str], number: int, weights: Flat, phase: str
-    ) -> tuple[Flat, dict[str, Answer]]:
+    ) -> tuple[Flat, float | None]:
         """Train one round: one message to each source carries both training and the score of what came."""
         score = ("validation",) if number > 1 else ()
         work = self._work(strategy=SOURCE, round=number, training=self.federation.training, score=score)
+        secured = self.federation.aggregation.secure and phase == SOURCE  # pooled, there is one site
+        if secured:
+            work = work.model_copy(update={"secure": self._masking(sources, weights)})
         arrays = ArrayRecord({_WHOLE: Array(weights)})
         config = ConfigRecord({"task": work.model_dump_json()})
         configured = strategy.configure_train(number, arrays, config, self.courier.grid)
         messages = dict(zip(sources, configured, strict=True))
         needed = min(self.federation.failures.at("training").at_least, len(sources))
-        answers = self.courier.ask(messages, self._errand(phase, number), self._check_round, at_least=needed)
-        replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
+        errand = self._errand(phase, number)
+        if secured:
+            total = SecureRound(self.courier, work, messages, errand, needed).total(len(weights))
+            came = total.score if total.scored else None
+            replies = [Message(content_of(mean_of(total, weights)), reply_to=messages[sources[0]])]
+        else:
+            answers = self.courier.ask(messages, errand, self._check_round, at_least=needed)
+            came = _mean(answers, "came.validation.auroc", "came.validation.n")
+            replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
         joined, _ = strategy.aggregate_train(number, replies)
         if joined is None:
             raise SiteError(f"round {number}: no weights to go on with")
         self.advance(f"round {number} at {', '.join(sources)}")
-        return joined[_WHOLE].numpy(), answers
+        return joined[_WHOLE].numpy(), came
+
+    def _masking(self, sources: Sequence[str], weights: Flat) -> Secure:
+        """Say with whom, and from which weights on, a source masks its update."""
+        members = tuple(self.space.members[site] for site in sources)
+        return Secure(stage=MASK, members=members, came=mark_of({_WHOLE: weights}))
 
     def _keep(self, sources: Sequence[str], best: BestKept[Flat], last: Flat, phase: str) -> Learnt:
         """Settle which round's model is kept, and score it at the sources; no later message scored the last round's."""

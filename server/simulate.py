@@ -15,7 +15,7 @@ from flwr.app import Context, RecordDict, UserConfig
 
 from common.config import Federation, load_federation, site_files
 from common.errors import ConfigError, SiteError
-from common.files import write_atomically
+from common.files import agent_folder, write_atomically
 from common.grid import InProcessGrid
 from common.strategies import POOLED
 from server.aggregation import check_aggregation
@@ -103,6 +103,8 @@ def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> No
     nodes = {name: {"site-files": str(file)} for name, file in files.items()}
     if POOLED in federation.strategies:
         nodes[POOLED] = {"site-files": "|".join(str(file) for file in files.values())}
+    for name, node in nodes.items():
+        node["agent-folder"] = str(agent_folder(folder, name))
     config: UserConfig = {"federation": str(folder / RESOLVED), "out": str(folder)}
     with site_log(folder / "site.log") as said:
         try:

@@ -9,7 +9,8 @@ import numpy as np
 
 from client.audit.chain import Record
 from client.frames import Frame
-from common.tasks import Answer, Arrays, Greet, Work
+from client.secure.peers import fingerprints
+from common.tasks import Answer, Arrays, Greet, Work, kind_of
 
 UNREADABLE = "unreadable"
 
@@ -39,7 +40,10 @@ def about(task: Greet | Work | None) -> dict[str, Any]:
     embedding = {"embedding": task.embedding.name}
     if isinstance(task, Greet):
         return origin | embedding | {"what": "greet"}
-    return origin | embedding | {"what": task.strategy, "round": task.round, "seed": task.seed}
+    work = origin | embedding | {"what": task.strategy, "round": task.round, "seed": task.seed}
+    if task.secure is None:
+        return work
+    return work | {"secure": task.secure.stage, "peers": fingerprints(task.secure), "left": list(task.secure.left)}
 
 
 def _payload(frame: Frame) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def _arrays(arrays: Arrays) -> list[dict[str, Any]]:
             "name": name,
             "shape": list(values.shape),
             "numbers": int(values.size),
-            "sha256": hashlib.sha256(np.asarray(values, dtype="<f4").tobytes()).hexdigest(),
+            "sha256": hashlib.sha256(np.asarray(values, dtype=kind_of(values)).tobytes()).hexdigest(),
         }
         for name, values in arrays.items()
     ]

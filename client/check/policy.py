@@ -28,11 +28,22 @@ def look(policy: Policy) -> Iterator[Said]:
         yield "ok", "no limit to how far weights may move in a task; [policy] max_change sets one"
     else:
         yield "ok", f"weights that moved further than {policy.max_change:g} (L2 norm) stay here"
+    yield from _secure(policy)
     if not policy.approval:
         yield "warn", "any federation may ask, without a data steward's approval; [policy] approval = true changes that"
     else:
         named = "any" if policy.federations is None else " or ".join(policy.federations)
         yield "ok", f"only federations that a data steward approved are served; {named} may be approved"
+
+
+def _secure(policy: Policy) -> Iterator[Said]:
+    """Say in what company the site's updates leave, where that matters to its policy."""
+    if policy.secure == "require":
+        yield "ok", "as a source, its updates leave masked, for a secure sum alone"
+        if policy.peers is None:
+            yield "warn", "any site may be in that sum, also one that a coordinator makes up; [policy.peers] names them"
+    if policy.peers is not None:
+        yield "ok", f"a secure sum may be with: {', '.join(policy.peers) or 'nobody'}"
 
 
 def look_at_approvals(home: Home, policy: Policy) -> Iterator[Said]:

@@ -20,7 +20,7 @@ from common.errors import ConfigError
 from common.supervise import Process, processes
 from common.toml import read_toml
 
-_OF_AGENT = ("since", "version", "site_file", "cohort", "working", "last", "error")
+_OF_AGENT = ("since", "version", "identity", "site_file", "cohort", "working", "last", "error")
 
 
 def status(home: Home) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _running(process: dict[str, Any]) -> str:
 
 
 def _of_agent(state: dict[str, Any]) -> list[str]:
-    said = []
+    said = [f"identity     {state['identity']}"] if state["identity"] else []
     if state["site_file"] not in (None, "ok"):
         said.append(f"site file    {state['site_file']}")
     if state["cohort"]:

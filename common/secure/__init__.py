@@ -1,0 +1,1 @@
+"""Secure aggregation: what both sides must agree on, to the bit."""
