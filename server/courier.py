@@ -100,6 +100,7 @@ class Courier:
         taken: frozenset[str] = frozenset(),
         at_least: int = 0,
         phase: Phase = "training",
+        attended: bool = True,
     ) -> dict[str, Answer]:
         """Send one message to each named site and give the good answers, in the order of `messages`.
 
@@ -113,6 +114,8 @@ class Courier:
             Sites without whose answers the run cannot go on, even where its policy is to go on without some.
         phase : str
             Whose handling of failures holds.
+        attended : bool
+            Whether it counts as a round in which sites contributed, or did not.
 
         Raises
         ------
@@ -123,7 +126,8 @@ class Courier:
         if known is not None:
             self.exchange.crossings += known.crossings
             self.absent += known.absent
-            self._attend(errand, messages, known.answers, known.failed)
+            if attended:
+                self._attend(errand, messages, known.answers, known.failed)
             return known.answers
         before = len(self.exchange.crossings), len(self.absent)
         handling = self.failures.at(phase)
@@ -131,7 +135,8 @@ class Courier:
         self._judge(failed, len(answers), errand, at_least, handling)
         answers = {site: answers[site] for site in messages if site in answers}
         self.journal.keep(messages, answers, self.exchange.crossings[before[0] :], self.absent[before[1] :], failed)
-        self._attend(errand, messages, answers, failed)
+        if attended:
+            self._attend(errand, messages, answers, failed)
         return answers
 
     def _greeted(

@@ -108,12 +108,8 @@ def _digest(messages: Mapping[str, Message]) -> str:
         task = json.loads(str(message.content.config_records[CONFIG]["task"]))
         for key in ("run", "session"):
             task.pop(key, None)
-        if task.get("secure"):  # keys and shares are drawn, and in a folder that was moved others are
-            task["secure"] = [
-                task["secure"]["stage"],
-                [m["site"] for m in task["secure"]["members"]],
-                task["secure"]["left"],
-            ]
+        if secure := task.get("secure"):  # without keys and shares, which follow from the answers before or are drawn
+            task["secure"] = [secure["stage"], [member["site"] for member in secure["members"]], secure["left"]]
         digest.update(json.dumps([site, task], sort_keys=True).encode())
         record = message.content.array_records.get(ARRAYS)
         for name, array in (record or {}).items():
