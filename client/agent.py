@@ -100,6 +100,7 @@ class Agent:
             "vocabulary": sorted({token.name for site in self.sites for token in site.vocabulary}),
         }
         if task.secure:
+            self.vault.begin(task.run)
             facts["secure"] = introduce(self.vault, self.name, task.run).model_dump()
         return Answer("ok", self.name, facts=json.dumps(facts))
 

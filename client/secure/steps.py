@@ -27,8 +27,8 @@ from common.tasks import Answer, Request, Work
 
 
 def introduce(vault: Vault, site: str, run: str) -> Member:
-    """Give a site's keys for a run, signed."""
-    key = vault.key(run, make=True).public_key().public_bytes_raw().hex()
+    """Give a site's keys for a run, signed; see `Vault.begin`."""
+    key = vault.key(run).public_key().public_bytes_raw().hex()
     signature = vault.identity.sign(statements.of_key(run, site, key)).hex()
     return Member(site=site, identity=vault.public, key=key, signature=signature)
 

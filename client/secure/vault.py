@@ -91,8 +91,16 @@ class Vault:
         """The SHA-256 of `public`, by which other sites pin this one."""
         return fingerprint(self.public)
 
-    def secret(self, run: str, make: bool = False) -> bytes:
-        """Give this site's secret of a run; with `make`, draw it where there is none.
+    def begin(self, run: str) -> None:
+        """Draw a secret for a run, unless there is one."""
+        written = self._read()
+        if run not in written.runs:
+            written.runs[run] = _Run(secret=os.urandom(32).hex())
+            written.runs = dict(list(written.runs.items())[-_RUNS:])
+            self._write(written)
+
+    def secret(self, run: str) -> bytes:
+        """Give this site's secret of a run.
 
         Raises
         ------
@@ -101,16 +109,12 @@ class Vault:
         """
         written = self._read()
         if run not in written.runs:
-            if not make:
-                raise UnsafeError(f"run {run!r}: this site has no secret of it; start the run anew")
-            written.runs[run] = _Run(secret=os.urandom(32).hex())
-            written.runs = dict(list(written.runs.items())[-_RUNS:])
-            self._write(written)
+            raise UnsafeError(f"run {run!r}: this site has no secret of it; start the run anew")
         return bytes.fromhex(written.runs[run].secret)
 
-    def key(self, run: str, make: bool = False) -> X25519PrivateKey:
+    def key(self, run: str) -> X25519PrivateKey:
         """Give this site's key of a run, see `secret`."""
-        return X25519PrivateKey.from_private_bytes(derive(self.secret(run, make), 32, "agreement"))
+        return X25519PrivateKey.from_private_bytes(derive(self.secret(run), 32, "agreement"))
 
     def note_masked(self, run: str, name: str, update: str, masked: str) -> None:
         """Note that an update is about to leave under the masks of a round.
