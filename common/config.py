@@ -57,6 +57,7 @@ class Aggregation(Declared):
 
     name: str = "FedAvg"
     options: dict[str, Number] = Field(default_factory=dict)
+    norm_bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median"] | None = None
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
 
 

@@ -30,6 +30,7 @@ from server.aggregation import SourceStrategy, flower_strategy
 from server.courier import Courier, message_to
 from server.exchange import Errand
 from server.greeting import Origin, Space
+from server.updates import Updates
 
 _WHOLE = array_name(EVERYTHING)
 
@@ -65,6 +66,8 @@ class Phases:
     ----------
     advance : callable
         Told what has just been done, for progress.
+    updates : Updates
+        Looks at each round's, and cuts those that are too long.
     """
 
     courier: Courier
@@ -73,6 +76,7 @@ class Phases:
     space: Space
     seed: int
     advance: Callable[[str], None]
+    updates: Updates
 
     def initial(self) -> Flat:
         """Draw the weights that training starts from."""
@@ -150,7 +154,8 @@ class Phases:
         messages = dict(zip(sources, configured, strict=True))
         needed = min(self.federation.failures.at("training").at_least, len(sources))
         answers = self.courier.ask(messages, self._errand(phase, number), self._check_round, at_least=needed)
-        replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in answers.items()]
+        used = self.updates.bounded(answers, weights, self._errand(phase, number))
+        replies = [Message(content_of(answer), reply_to=messages[site]) for site, answer in used.items()]
         joined, _ = strategy.aggregate_train(number, replies)
         if joined is None:
             raise SiteError(f"round {number}: no weights to go on with")

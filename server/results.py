@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ BEFORE_ANSWERS = {
     "site.log",
     "events.jsonl",
     "rounds.csv",
+    "updates.csv",
     "run.json",
     "live.html",
 }  # what a run writes before it has an answer
@@ -94,7 +95,7 @@ class Results:
         """Give all rows so far."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
-    def write(self, exchange: Exchange, absent: list[str]) -> None:
+    def write(self, exchange: Exchange, absent: Sequence[str] = (), far: Sequence[str] = ()) -> None:
         """Write results.csv, curves.csv, results.json and exchange.csv; classes.csv and class-curves.csv of several."""
         table = self.table()
         write_atomically(self.folder / "results.csv", table.to_csv(index=False))
@@ -108,7 +109,8 @@ class Results:
         whole = {
             "results": json.loads(table.to_json(orient="records", double_precision=15)),
             "weights": dict(sorted(self.weights.items())),
-            "absent": absent,
+            "absent": list(absent),
+            "far": list(far),
         }
         write_atomically(self.folder / "results.json", json.dumps(whole, indent=1) + "\n")
         write_atomically(self.folder / "exchange.csv", exchange.table().to_csv(index=False))

@@ -19,6 +19,7 @@ from server.greeting import Origin, Space, greet
 from server.journal import Journal
 from server.phases import Learnt, Phases
 from server.results import JOURNAL, Results
+from server.updates import Updates
 
 Advance = Callable[[str], None]
 _LONGEST = 100  # characters of the sources' names in a file's name
@@ -64,6 +65,11 @@ class FederatedRun:
             Attendance(self.folder / "rounds.csv"),
             tell=lambda line: self.events.write("missing", text=line),
         )
+        self.updates = Updates(
+            self.folder / "updates.csv",
+            self.federation.aggregation.norm_bound,
+            tell=lambda line: self.events.write("far", text=line),
+        )
         names = () if self.federation.model.binary else self.federation.model.names
         self.results = Results(self.folder, names, scored=self.events.score)
         self.origin = Origin(self.name, time.time_ns(), digest(self.federation))
@@ -82,8 +88,8 @@ class FederatedRun:
         for embedding in self.federation.embeddings:
             space = greet(self.courier, self.federation, self.origin, embedding, wanted, self.events)
             for seed in self.federation.seeds:
-                self._seed(Phases(self.courier, self.federation, self.origin, space, seed, advance))
-                self.results.write(self.courier.exchange, self.courier.absent)
+                self._seed(Phases(self.courier, self.federation, self.origin, space, seed, advance, self.updates))
+                self.results.write(self.courier.exchange, self.courier.absent, self.updates.far)
         self.courier.journal.close()
         return self.results
 

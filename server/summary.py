@@ -119,6 +119,9 @@ def show(folder: Path, federation: Federation) -> None:
         console.print(
             "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True
         )
-    for line in json.loads((folder / "results.json").read_text())["absent"]:
+    said = json.loads((folder / "results.json").read_text())
+    for line in said["absent"]:
         console.print(f"went on without: {line}", soft_wrap=True, markup=False)
+    for line in said.get("far", []):
+        console.print(f"far from the other sources (updates.csv): {line}", soft_wrap=True, markup=False)
     console.print(f"run folder: {folder}", soft_wrap=True)
