@@ -12,6 +12,7 @@ from client.boundary import check_work, read_task
 from client.ledger import Ledger, mark_of
 from client.refusals import code_of
 from client.site_file import Site, load_site
+from client.told import Told
 from common.errors import SitebridgeError
 from common.tasks import Answer, Greet, Request, Work
 from common.toml import refuse_replaced
@@ -33,6 +34,7 @@ class Desk:
     def __init__(self, site_file: Path, folder: Path) -> None:
         self.site_file, self.folder = site_file, folder
         self.ledger = Ledger(folder)
+        self.told = Told(folder)
         self.name = ""  # until a site file could be read
         self._read = ""  # digest of the site file that the agent is of
         self._agent: Agent | None = None
@@ -94,6 +96,8 @@ class Desk:
         """Do a task; what the same request was answered last is kept, for whoever did not hear it."""
         check_work([site], task)
         self.ledger.work(task, request, site.policy.max_tasks)
+        if not site.policy.differencing:
+            self.told.check(site, self._read)
         mark = mark_of(task, request)
         if self._answered is None or self._answered[0] != mark:
             answer = agent.answer(request)

@@ -33,6 +33,8 @@ class Policy(Declared):
         Fewest patients behind a number that may leave the site.
     metrics : tuple of str
         Metrics that may leave the site, of `common.figures.LEAVING`.
+    differencing : bool
+        Whether a cohort is told of that differs from an earlier one by fewer than `min_cell` encounters. Deployed only.
     max_change : float or None
         Largest L2 norm of the change of the weights that may leave the site; None for no limit.
     approval : bool
@@ -47,6 +49,7 @@ class Policy(Declared):
     max_tasks: Limit = 5000
     min_cell: Limit = 11
     metrics: tuple[str, ...] = LEAVING
+    differencing: bool = False
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None

@@ -21,6 +21,10 @@ class OtherLabelError(PolicyError):
     """The federation predicts something else than what the site file's label says."""
 
 
+class TooAlikeError(PolicyError):
+    """The cohort differs from one of which something has left by few patients, who would be singled out."""
+
+
 class TooFewError(SitebridgeError):
     """A number would be computed on fewer patients than the site's min-cell."""
 
@@ -34,6 +38,7 @@ _CODES: list[tuple[type[SitebridgeError], str]] = [
     (OldRunError, "old-run"),
     (TooFarError, "too-far"),
     (OtherLabelError, "other-label"),
+    (TooAlikeError, "too-alike"),
     (PolicyError, "refused"),
     (WireError, "bad-task"),
     (ConfigError, "bad-site-file"),

@@ -30,6 +30,7 @@ FAILURES = {
     "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
     "other-label": "the site file's label is not what the federation predicts: the same names, in the same order",
     "too-few": "fewer patients than the site's min-cell",
+    "too-alike": "the site's cohort differs by fewer patients than its min-cell from one that it has told of before",
     "diverged": "training went to numbers that are not finite; a lower learning rate may help",
     "not-approved": "the site's data steward has not approved this federation as it is configured",
     "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
