@@ -146,7 +146,16 @@ def _suppressed(policy: Policy) -> str:
         f"Nothing is trained or scored on a split with fewer than {policy.min_cell} patients of a class; no training "
         f"step is taken on fewer than {policy.min_cell}; a sensitivity or specificity behind which 1 to "
         f"{policy.min_cell - 1} patients were called rightly or wrongly is left out. The coordinator is told the name "
-        "of what was held back."
+        f"of what was held back. {_differencing(policy)}"
+    )
+
+
+def _differencing(policy: Policy) -> str:
+    if policy.differencing:
+        return "Cohorts that differ by few patients are told of alike: their figures could be subtracted."
+    return (
+        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} encounters of a split, but not by "
+        "none, nothing is told."
     )
 
 
@@ -158,6 +167,7 @@ def _kept(site: Site) -> str:
         "audit verify` checks it, `sitebridge site audit show` adds it up.\n"
         "- The site's own log of errors, the last 12 MB. After an unforeseen error it may quote a cell: it stays here, "
         "and is to be guarded as the data are.\n"
-        "- The agent keeps encounters in memory only, and keeps none on disk.\n"
+        "- The agent keeps encounters in memory only, and keeps none on disk; of each cohort that was told of it keeps sums "
+        "of keyed numbers, by which a later one that is nearly the same is known.\n"
         f"- The coordinator keeps what left {site.name}: weights and scores."
     )
