@@ -154,8 +154,8 @@ def _differencing(policy: Policy) -> str:
     if policy.differencing:
         return "Cohorts that differ by few patients are told of alike: their figures could be subtracted."
     return (
-        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} encounters of a split, but not by "
-        "none, nothing is told."
+        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} encounters of a split, but not "
+        "by none, nothing is told."
     )
 
 
@@ -167,7 +167,7 @@ def _kept(site: Site) -> str:
         "audit verify` checks it, `sitebridge site audit show` adds it up.\n"
         "- The site's own log of errors, the last 12 MB. After an unforeseen error it may quote a cell: it stays here, "
         "and is to be guarded as the data are.\n"
-        "- The agent keeps encounters in memory only, and keeps none on disk; of each cohort that was told of it keeps sums "
-        "of keyed numbers, by which a later one that is nearly the same is known.\n"
+        "- The agent keeps encounters in memory only, and keeps none on disk; of each cohort that was told of it keeps "
+        "sums of keyed numbers, by which a later one that is nearly the same is known.\n"
         f"- The coordinator keeps what left {site.name}: weights and scores."
     )
