@@ -61,8 +61,8 @@ class TransferStrategy:
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
 FULL, HALF_WAY = "full", "half-way"
-CANDIDATES = ("direct", "linear", HALF_WAY, FULL)  # of "auto", lightest first; what only recalibrates ranks as "direct"
-WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encounters to choose by
+# of "auto", lightest first; what only recalibrates ranks as "direct"
+CANDIDATES = ("direct", "linear", HALF_WAY, FULL, LOCAL)
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
