@@ -19,7 +19,13 @@ from common.statistics.delong import areas
 from server.report.study.folder import ALL, StudyFolder
 from study.run import CELLS
 
-SINGLE = ("local", "direct", "recalibrate", "linear", "full")  # what auto is held against, and half-way beside them
+SINGLE = (
+    "local",
+    "direct",
+    "recalibrate",
+    "linear",
+    "full",
+)  # what auto is held against; beside them what it may choose besides
 SIZES = (500, 10000)
 LEVEL = 0.05
 
@@ -67,7 +73,7 @@ def behind_the_best(rows: pd.DataFrame) -> Iterable[str]:
     best = wide[list(SINGLE)].max(axis=1)
     sizes = list(dict.fromkeys(wide["size"]))
     yield from head("behind the best of five", "all", *(f"{int(size):,}" for size in sizes), "more than 0.02 behind")
-    for name in ("auto", "half-way", *SINGLE):
+    for name in ("auto", "half-linear", "half-way", *SINGLE):
         lost = best - wide[name]
         found = [lost, *(lost[wide["size"] == size] for size in sizes)]
         figures = [f"{one.mean():.4f} (most {one.max():.4f})" for one in found]

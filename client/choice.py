@@ -5,7 +5,7 @@ Letters: K candidates, N encounters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from common.choice import MARGIN, Verdict
 from common.metrics import Floats, Integers
 from common.model import ConceptCNN
 from common.statistics.delong import areas
-from common.strategies import HALF_WAY, LOCAL, STRATEGIES
+from common.strategies import HALF_LINEAR, LOCAL, STRATEGIES
 
 _CERTAIN = 1.645  # standard errors: 95 %, one-sided
 
@@ -49,17 +49,18 @@ def choose(candidates: Mapping[str, ConceptCNN], stage: Stage, home: float | Non
     if len(held):
         return judge(held.labels.numpy(), np.stack([probabilities(model, held) for model in candidates.values()]))
     if home is None:
-        return Verdict(names.index(HALF_WAY))
+        return Verdict(names.index(HALF_LINEAR))
     own = stage.train  # new to the model as it came, though not to the others
-    chosen = by_home(own.labels.numpy(), probabilities(candidates[names[0]], own), home)
-    return Verdict(names.index(LOCAL) if chosen.chosen else 0, chosen.behind, chosen.errors)
+    return by_home(names, own.labels.numpy(), probabilities(candidates["direct"], own), home)
 
 
-def by_home(labels: Integers, scores: Floats, home: float) -> Verdict:
-    """Choose the model as it came (0), unless it does worse here than at home beyond chance (1).
+def by_home(names: Sequence[str], labels: Integers, scores: Floats, home: float) -> Verdict:
+    """Choose training alone if the model as it came does worse here than at home beyond chance, else half of `linear`.
 
     Parameters
     ----------
+    names : sequence of str
+        Of the candidates; the first is the model as it came.
     labels : ndarray
         int (N,), both classes.
     scores : ndarray
@@ -69,7 +70,7 @@ def by_home(labels: Integers, scores: Floats, home: float) -> Verdict:
     """
     found = areas(labels, scores[None])
     behind, error = max(home - float(found.values[0]), 0.0), float(np.sqrt(found.covariance[0, 0]))
-    return Verdict(int(behind > _CERTAIN * error), [behind], [error])
+    return Verdict(names.index(LOCAL if behind > _CERTAIN * error else HALF_LINEAR), [behind], [error])
 
 
 def judge(labels: Integers, scores: Floats) -> Verdict:

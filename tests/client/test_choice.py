@@ -67,7 +67,7 @@ def test_the_reason_in_words() -> None:
     figures = {"choice": 1.0, "choice.direct.behind": 0.05, "choice.direct.error": 0.02}
     figures |= {"choice.linear.behind": 0.0, "choice.linear.error": 0.0}
     said = (
-        "the lightest within one standard error of the best, and 0.01: direct 0.050 behind (error 0.020), linear best"
+        "the lightest within one standard error of the best, and 0.005: direct 0.050 behind (error 0.020), linear best"
     )
     assert reason(names, figures) == f"chose linear, {said}"
     assert reason(names, {"choice": 0.0}).startswith("chose direct, with too few validation encounters")
@@ -153,6 +153,14 @@ def test_training_alone_needs_its_section_and_keeps_to_the_policy(hospitals: Pat
     assert ask(hospitals, start, "auto", alone=ALONE.model_copy(update={"rounds": 101})).code == "refused"
 
 
+def test_half_linear_is_the_mean_of_two_heads(hospitals: Path, start: dict[str, Flat]) -> None:
+    whole, half = (ask(hospitals, start, name).arrays["linear"] for name in ("linear", "half-linear"))
+    came = start["cnn+linear"][-len(whole) :]
+    assert len(whole) == 202
+    assert np.allclose(half, (came + whole) / 2, atol=1e-8)
+    assert not np.array_equal(half, whole)
+
+
 def test_half_way_is_the_mean_of_two_models(hospitals: Path, start: dict[str, Flat]) -> None:
     full, half = (ask(hospitals, start, name).arrays["cnn+linear"] for name in ("full", "half-way"))
     assert np.allclose(half, (start["cnn+linear"] + full) / 2, atol=1e-8)
@@ -166,9 +174,9 @@ def test_too_few_to_choose_by(hospitals: Path, start: dict[str, Flat]) -> None:
     train, none = data.splits["train"], data.splits["validation"].first(0)
     stage = Stage(train, none, TRAINING, EVERYTHING, lambda n: n)
     verdict = choose(models, stage)
-    assert (CANDIDATES[verdict.chosen], list(verdict.behind)) == ("half-way", [])
+    assert (CANDIDATES[verdict.chosen], list(verdict.behind)) == ("half-linear", [])
     here = roc_auc_score(train.labels.numpy(), probabilities(models["direct"], train))
-    for home, name in ((here - 0.1, "direct"), (here + 0.001, "direct"), (min(here + 0.2, 1), "local")):
+    for home, name in ((here - 0.1, "half-linear"), (here + 0.001, "half-linear"), (min(here + 0.2, 1), "local")):
         verdict = choose(models, stage, home)
         assert CANDIDATES[verdict.chosen] == name
         assert list(verdict.behind) == pytest.approx([max(home - here, 0)])
@@ -177,9 +185,12 @@ def test_too_few_to_choose_by(hospitals: Path, start: dict[str, Flat]) -> None:
 def test_worse_than_at_home_by_hand() -> None:
     labels, scores = np.array([0, 0, 1, 1] * 4), np.tile([0.1, 0.8, 0.2, 0.9], 4)
     error = np.sqrt(2 / 14 / 8)  # of an AUROC of 3/4, see above
-    assert by_home(labels, scores, 0.7).behind == [0.0]
-    assert [by_home(labels, scores, 0.75 + times * error).chosen for times in (1.64, 1.65)] == [0, 1]
-    assert by_home(labels, scores, 1.0).errors == pytest.approx([error])
+    assert by_home(CANDIDATES, labels, scores, 0.7).behind == [0.0]
+    assert [CANDIDATES[by_home(CANDIDATES, labels, scores, 0.75 + times * error).chosen] for times in (1.64, 1.65)] == [
+        "half-linear",
+        "local",
+    ]
+    assert by_home(CANDIDATES, labels, scores, 1.0).errors == pytest.approx([error])
 
 
 def test_a_site_that_keeps_auroc_back_keeps_the_distances_back(hospitals: Path, start: dict[str, Flat]) -> None:
