@@ -16,10 +16,16 @@ from benchmarks.markdown import head, row
 from common.files import write_atomically
 from common.statistics.comparisons import adjusted, compare
 from common.statistics.delong import areas
-from server.report.study.folder import ALL, StudyFolder
+from server.report.study.folder import ALL, StudyFolder, in_order
 from study.run import CELLS
 
-SINGLE = ("local", "direct", "recalibrate", "linear", "full")  # what auto is held against, and half-way beside them
+SINGLE = (
+    "local",
+    "direct",
+    "recalibrate",
+    "linear",
+    "full",
+)  # what auto is held against; beside them what it may choose besides
 SIZES = (500, 10000)
 LEVEL = 0.05
 
@@ -65,9 +71,9 @@ def behind_the_best(rows: pd.DataFrame) -> Iterable[str]:
     """Say how far `auto` and each strategy are behind the best of `SINGLE` in hindsight: mean and most over cells."""
     wide = with_local(rows)
     best = wide[list(SINGLE)].max(axis=1)
-    sizes = list(dict.fromkeys(wide["size"]))
+    sizes = in_order(wide["size"])
     yield from head("behind the best of five", "all", *(f"{int(size):,}" for size in sizes), "more than 0.02 behind")
-    for name in ("auto", "half-way", *SINGLE):
+    for name in [name for name in ("auto", "half-linear", "half-way", *SINGLE) if name in wide]:
         lost = best - wide[name]
         found = [lost, *(lost[wide["size"] == size] for size in sizes)]
         figures = [f"{one.mean():.4f} (most {one.max():.4f})" for one in found]

@@ -36,7 +36,8 @@ def _document(drawn: Drawn, looks: dict[str, Style]) -> str:
 def _panel(number: int, title: str, svg: Markup) -> Markup:
     """Put a panel in its place, under its title."""
     x, y = number % ACROSS * WIDE, LEGEND + number // ACROSS * (HIGH + TITLE)
-    placed = svg.replace("<svg ", f'<svg x="{x}" y="{y + TITLE}" width="{WIDE}" height="{HIGH}" ', 1)
+    bare = re.sub(r' data-[a-z]+="[^"]*"', "", str(svg))  # where a figure comes from is said in the report
+    placed = bare.replace("<svg ", f'<svg x="{x}" y="{y + TITLE}" width="{WIDE}" height="{HIGH}" ', 1)
     return Markup('<text class="group" x="{}" y="{}">{}</text>{}').format(x + 50, y + 16, title, Markup(placed))
 
 

@@ -16,12 +16,12 @@ from client.refusals import DivergedError, TooFewError, code_of
 from client.scored import Scored
 from client.scores import enough, score_splits, trainable
 from client.site_file import Site
-from client.training import Stage, half_way, recalibrate, snapshot, train_round, train_steps
+from client.training import Stage, State, half_way, recalibrate, snapshot, train_round, train_steps
 from common import __version__
 from common.choice import figures_of
 from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
-from common.model import ConceptCNN
+from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.shape import ModelShape
 from common.strategies import EVERYTHING, FULL, LOCAL, ROLES, SOURCE, TransferStrategy
@@ -113,7 +113,7 @@ class Agent:
             self._check_enough(data, task.model)
         fitted: dict[str, float] = {}
         if strategy.candidates:
-            fitted = self._choose(model, task, strategy, data)
+            fitted, weights = self._choose(model, task, strategy, data)
         elif strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
         if strategy.recalibrated:
@@ -146,19 +146,33 @@ class Agent:
                 model.load_state_dict(half_way(came, model))
         self._check_finite(model, task)
 
-    def _choose(self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared) -> dict[str, float]:
-        """Do what the chosen candidate does; say which it is, and how far the others are behind."""
+    def _choose(
+        self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared
+    ) -> tuple[dict[str, float], State]:
+        """Do what the chosen candidate does; say which it is and why, and from which weights it began."""
+        untrained = self._untrained(task, data)
         stages = {name: self._stage(task, name, data, 0.0) for name in strategy.candidates}
-        candidates = tuned(model, stages)
+        candidates = tuned(model, untrained, stages)
         for candidate in candidates.values():
             self._check_finite(candidate, task)
-        verdict = choose(candidates, stages[FULL])
-        model.load_state_dict(candidates[strategy.candidates[verdict.chosen]].state_dict())
-        return figures_of(strategy.candidates, verdict)
+        verdict = choose(candidates, stages[FULL], task.home)
+        chosen = strategy.candidates[verdict.chosen]
+        began = snapshot(untrained if chosen == LOCAL else model)
+        model.load_state_dict(candidates[chosen].state_dict())
+        return figures_of(strategy.candidates, verdict), began
+
+    def _untrained(self, task: Work, data: Prepared) -> ConceptCNN:
+        """Give the model that this seed's training begins with, as the coordinator would send it."""
+        if task.alone is None:
+            raise WireError(f"strategy {task.strategy!r} needs a section for training alone")
+        model = ConceptCNN(data.table, task.model, task.alone.dropout)
+        model.load_state_dict(initial_weights(data.table.shape[1], task.model, derive(task.seed, "init")))
+        return model
 
     def _stage(self, task: Work, name: str, data: Prepared, proximal_mu: float) -> Stage:
         """Say how a strategy trains."""
-        if task.training is None:
+        training = task.alone if name == LOCAL and task.strategy != LOCAL else task.training
+        if training is None:
             raise WireError(f"strategy {task.strategy!r} needs a training section")
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         strategy = ROLES[name]
@@ -169,10 +183,10 @@ class Agent:
         return Stage(
             data.splits["train"],
             validation,
-            task.training,
+            training,
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
-            proximal_mu=task.training.pull if strategy.pulled else proximal_mu,
+            proximal_mu=training.pull if strategy.pulled else proximal_mu,
             basis=data.basis,
             min_cell=self._min_cell,
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from client.asked import describe, tasks_of, training_of
+from client.asked import alone_of, describe, tasks_of, training_of
 from client.home.layout import Home
 from client.policy import Policy
 from client.refusals import NotApprovedError
@@ -154,7 +154,7 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
     agreed = {
         "strategy": task.strategy in tasks_of(federation, site),
         "seed": task.seed in federation.seeds,
-        "training": task.training == training,
+        "training": task.training == training and task.alone == alone_of(federation, task.strategy),
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),
         "proximal_mu": request.proximal_mu == pull,

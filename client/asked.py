@@ -28,6 +28,12 @@ def training_of(federation: Federation, strategy: str) -> Training | None:
     return federation.tuning if strategy in STRATEGIES and STRATEGIES[strategy].tuned else None
 
 
+def alone_of(federation: Federation, strategy: str) -> Training | None:
+    """Give the section by which a target would train alone, where that is one of what it chooses from."""
+    choice = STRATEGIES[strategy].candidates if strategy in STRATEGIES else ()
+    return federation.training if LOCAL in choice else None
+
+
 def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
     """Say in plain words what a federation will ask of a site, one line each.
 

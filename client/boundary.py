@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from client.refusals import OtherLabelError, TooFarError
 from client.site_file import Site
 from common import __version__
+from common.config import Training
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
 from common.shape import ModelShape
@@ -53,21 +54,21 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
         policy = site.policy
         if task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
-        training = task.training
-        if training is None:
-            continue
-        if max(training.rounds, task.round) > policy.max_rounds:
-            raise PolicyError(
-                f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}"
-            )
-        if training.batch_size < policy.min_cell:  # one step on one patient gives that patient away
-            raise PolicyError(
-                f"{site.path}: policy.min_cell is {policy.min_cell}, the task's batches {training.batch_size}"
-            )
-        if training.epochs > policy.max_epochs:
-            raise PolicyError(
-                f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"
-            )
+        for training in filter(None, (task.training, task.alone)):
+            _check_training(site, training, task.round)
+
+
+def _check_training(site: Site, training: Training, number: int) -> None:
+    """Check how a task trains; `number` is that of its round."""
+    policy = site.policy
+    if max(training.rounds, number) > policy.max_rounds:
+        raise PolicyError(f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}")
+    if training.batch_size < policy.min_cell:  # one step on one patient gives that patient away
+        raise PolicyError(
+            f"{site.path}: policy.min_cell is {policy.min_cell}, the task's batches {training.batch_size}"
+        )
+    if training.epochs > policy.max_epochs:
+        raise PolicyError(f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}")
 
 
 def check_label(sites: Sequence[Site], model: ModelShape) -> None:

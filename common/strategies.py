@@ -60,15 +60,21 @@ class TransferStrategy:
 
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
-FULL, HALF_WAY = "full", "half-way"
-CANDIDATES = ("direct", "linear", HALF_WAY, FULL)  # of "auto", lightest first; what only recalibrates ranks as "direct"
-WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encounters to choose by
+FULL, HALF_WAY, HALF_LINEAR = "full", "half-way", "half-linear"
+# of "auto", lightest first; what only recalibrates ranks as "direct"
+CANDIDATES = ("direct", HALF_LINEAR, "linear", HALF_WAY, FULL, LOCAL)
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
     "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
     "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
+    HALF_LINEAR: TransferStrategy(
+        ((LINEAR,),),
+        (LINEAR,),
+        "half way between the sources' linear head and what `linear` makes of it",
+        half_of="linear",
+    ),
     "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
     "layer-wise": TransferStrategy(
         ((LINEAR,), EVERYTHING), EVERYTHING, "the linear head tuned at the target, then CNN and head"

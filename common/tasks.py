@@ -106,6 +106,10 @@ class Work(Task):
         classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
+    alone : Training or None
+        How a target that chooses among strategies would train alone, one of them.
+    home : float or None
+        AUROC of the model that comes, on validation encounters where it was learnt; for that choice.
     """
 
     kind: Literal["work"] = "work"
@@ -119,6 +123,8 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+    alone: Training | None = None
+    home: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:

@@ -22,7 +22,7 @@ from common.recalibration import INTERCEPT, SLOPE, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
 from common.statistics.calibration import Recalibration
-from common.strategies import EVERYTHING, LINEAR, SOURCE, STRATEGIES
+from common.strategies import EVERYTHING, LINEAR, LOCAL, SOURCE, STRATEGIES
 from common.tasks import Answer, Work
 from common.transport import content_of
 from common.wire import Flat, array_name, pack, unpack
@@ -56,6 +56,11 @@ class Learnt:
     threshold: float | None
     at_home: dict[str, Answer]
     kept: int
+
+    @property
+    def auroc(self) -> float | None:
+        """AUROC at the sources, on validation encounters; their mean, weighted by encounters."""
+        return _mean(self.at_home, "validation.auroc", "validation.n")
 
 
 @dataclass
@@ -116,6 +121,8 @@ class Phases:
             choose_threshold=learnt is None and self.federation.model.binary,
             threshold=learnt.threshold if learnt is not None else None,
             intervals=self.federation.intervals,
+            alone=self.federation.training if LOCAL in strategy.candidates else None,
+            home=learnt.auroc if learnt is not None and strategy.candidates else None,
         )
         answers = self._ask(targets, work, weights, name, strategy.returned, of="transfer")
         self.advance(f"{name} at {', '.join(targets)}")

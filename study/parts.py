@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,8 @@ def cells_in(study: Study, part: Part) -> int:
     return len(fitting) * len(study.sizes) * len(part.targets)
 
 
-def make(study: Study, part: Part, folder: Path) -> Iterator[None]:
-    """Make the cells of a part and write its two files at the end; yields after each cell.
+def make(study: Study, parts: Sequence[Part], folder: Path) -> Iterator[Part]:
+    """Make the cells of parts that share preset and embedding, and write each one's two files; yields after each cell.
 
     ``NAME.npz`` holds the test probabilities of every cell, float32 (S, N), and the labels; ``NAME.csv`` a row for each
     cell and seed. The probabilities come first, so that a part with a table is whole.
@@ -72,8 +72,15 @@ def make(study: Study, part: Part, folder: Path) -> Iterator[None]:
     """
     torch.set_num_threads(1)
     sites = study.load_sites()
-    needed = {name: site for name, site in sites.items() if name in {part.source, *part.targets}}
-    bench = Bench.of(study.federation(part.preset), part.embedding, sites, needed)
+    wanted = {name for part in parts for name in (part.source, *part.targets)}
+    needed = {name: site for name, site in sites.items() if name in wanted}
+    bench = Bench.of(study.federation(parts[0].preset), parts[0].embedding, sites, needed)
+    for part in parts:
+        for _ in _make(study, part, bench, folder):
+            yield part
+
+
+def _make(study: Study, part: Part, bench: Bench, folder: Path) -> Iterator[None]:
     rows: list[dict[str, object]] = []
     arrays: dict[str, NDArray[Any]] = {}
     for cell in bench.cells(part.source, part.targets, study.sizes):
