@@ -101,7 +101,7 @@ class Told:
 
 def _read(path: Path) -> dict[str, Sketch]:
     try:
-        with np.load(path) as content:
+        with np.load(io.BytesIO(path.read_bytes())) as content:
             return {part: content[part] for part in ("train", "validation", "test")}
     except (OSError, ValueError, KeyError, BadZipFile, EOFError):
         raise ConfigError(f"{path}: damaged; put it back, or remove it to forget that cohort") from None

@@ -52,7 +52,7 @@ def apart(first: Sketch, second: Sketch) -> int:
 
 def _sketch(split: Split, numbers: Sketch, key: bytes) -> Sketch:
     result = np.zeros(BUCKETS, dtype=np.uint64)
-    labels = split.labels.reshape(len(split), -1)
+    labels = split.labels if split.labels.ndim == 2 else split.labels[:, None]
     weights = np.array([_number(key, "label", str(place)) for place in range(labels.shape[1])], dtype=np.uint64)
     for start in range(0, len(split), _BLOCK):
         some = slice(start, start + _BLOCK)

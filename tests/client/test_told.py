@@ -84,7 +84,7 @@ def test_a_refused_cohort_is_not_remembered(site_file: Path, tmp_path: Path) -> 
 def test_a_smaller_min_cell_is_looked_at_anew(site_file: Path, tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.check(load_site(site_file), "a")
-    site_file.write_text(site_file.read_text() + "\n[policy]\nmin_cell = 3\n")
+    site_file.write_text(site_file.read_text().split("[policy]")[0] + "[policy]\nmin_cell = 3\n")
     with pytest.raises(TooAlikeError):
         told.check(change(site_file, 2), "b")
     told.check(change(site_file, 2), "b")  # four away from the first

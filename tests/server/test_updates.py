@@ -74,7 +74,7 @@ def test_a_long_change_is_scaled_to_the_bound_and_a_short_one_is_untouched(tmp_p
     found, updates = bounded(tmp_path, 5.0, {"far": [31.0, 41.0], "near": [4.0, 5.0], "at": [1.3, 1.7]})
     assert found == {"far": pytest.approx([4.0, 5.0]), "near": [4.0, 5.0], "at": pytest.approx([1.3, 1.7])}
     assert found["at"] == flat([1.3, 1.7]).tolist()
-    lines = list(csv.DictReader(updates.path.open()))
+    lines = list(csv.DictReader(updates.path.read_text().splitlines()))
     assert [line["site"] for line in lines] == ["far", "near", "at"]
     assert [float(line["used"]) for line in lines] == pytest.approx([0.1, 1, 1])
     assert {(line["embedding"], line["seed"], line["phase"], line["round"]) for line in lines} == {
@@ -141,7 +141,7 @@ def test_a_run_names_a_site_that_scales_its_weights(
     assert "far from the other sources (updates.csv): three: in 2 of 2 rounds, at most" in said
     assert "one: in" not in said
     assert '"kind": "far"' in (tmp_path / "run" / "events.jsonl").read_text()
-    lines = list(csv.DictReader((tmp_path / "run" / "updates.csv").open()))
+    lines = list(csv.DictReader((tmp_path / "run" / "updates.csv").read_text().splitlines()))
     assert [float(line["from_others"]) > FAR for line in lines] == [False, False, True] * 2
 
 
