@@ -122,7 +122,7 @@ class _RowMax(torch.autograd.Function):
 
 
 def row_max(projected: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the maximum of each encounter's rows, (V, F) and (B, L) to (B, F), and which rows they are of, int (B, F)."""
+    """Give the maximum of each encounter's rows, (V, F) and (B, L) to (B, F), and the rows they are of, int (B, F)."""
     starts = torch.arange(0, tokens.numel(), tokens.shape[1], dtype=tokens.dtype)
     pooled, _, _, winners = torch.embedding_bag(
         projected, tokens.flatten(), starts, False, _MAX, False, None, False, NO_TOKEN

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.privacy import UNPROTECTED, Privacy
 from common.shape import ModelShape
 from common.strategies import TWO_CLASSES_ONLY
 from common.toml import Declared
@@ -34,6 +35,8 @@ FAILURES = {
     "not-approved": "the site's data steward has not approved this federation as it is configured",
     "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
     "too-far": "the weights moved further than the site's policy lets out",
+    "not-private": "the site's policy asks for differential privacy, and the task has none",
+    "budget-spent": "the site's privacy budget for its patients does not cover this task",
     "agent-down": "the site's agent does not answer",
     "failed": "the site failed; the details are in its own log",
 }
@@ -105,6 +108,8 @@ class Work(Task):
         classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
+    privacy : Privacy or None
+        With which noise the site trains.
     """
 
     kind: Literal["work"] = "work"
@@ -118,6 +123,7 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+    privacy: Privacy | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
@@ -125,6 +131,8 @@ class Work(Task):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
         if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
             raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
+        if self.privacy is not None and (self.strategy in UNPROTECTED or self.model.kernel > 1):
+            raise ValueError(f"privacy: strategy {self.strategy!r} with kernel {self.model.kernel} has none")
         return self
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from common.errors import ConfigError
 
-_INTERVAL = 1e-3  # of the grid of privacy losses: a tenth gives an epsilon smaller by 0.01 at most, in ten times the time
+_INTERVAL = (
+    1e-3  # of the grid of privacy losses: a tenth gives an epsilon smaller by 0.01 at most, in ten times the time
+)
 _LEAST, _MOST = 0.2, 1000.0  # noise multipliers
 _CLOSE = 1e-3  # of a noise multiplier, relatively
 _BEYOND = 400.0  # squared mu, an epsilon of some 280: not worth the hours that a grid so wide may take
@@ -82,7 +84,7 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
 
 
 def _squared_mu(charge: Charge) -> float:
-    """Give about how much charges cost: mu of Gaussian differential privacy (Bu et al. 2020, arXiv 1911.11607), squared."""
+    """Give about what charges cost, mu squared of Gaussian differential privacy (Bu et al. 2020, arXiv 1911.11607)."""
     whole = charge.noise**-2
     return charge.steps * min(whole, charge.rate**2 * math.expm1(min(whole, 700.0)))
 

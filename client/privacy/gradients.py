@@ -44,11 +44,13 @@ class Drawn:
 
     def pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the pairs of different encounters of one patient, two int64 (N,), places in `chosen`; some at a time."""
+        if len(self.chosen) == len(self.counts):
+            return
         starts = self.counts.cumsum(0) - self.counts
         before = torch.arange(len(self.chosen)) - starts[self.patients]  # encounters of the same patient, earlier here
         first = torch.repeat_interleave(before)
         second = torch.arange(len(first)) - (before.cumsum(0) - before)[first] + starts[self.patients[first]]
-        yield from zip(first.split(_PAIRS), second.split(_PAIRS), strict=True)
+        yield from zip(torch.split(first, _PAIRS), torch.split(second, _PAIRS), strict=True)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def _between(parts: Parts, first: Tensor, second: Tensor, rows: Rows, tuned: tup
         errors = _dot(parts.errors[first], parts.errors[second])
         products += errors * (_dot(parts.hidden[first], parts.hidden[second]) + 1)
     if parts.back is not None and parts.winners is not None:
-        won, place = torch.stack([parts.winners[first], parts.winners[second]]).unique(return_inverse=True)
+        winners = torch.stack([parts.winners[first], parts.winners[second]])
+        won, place = torch.unique(winners, return_inverse=True)
         vectors = rows.vectors[won].double()
         between = (vectors @ vectors.T + 1)[place[0], place[1]]
         products += (parts.back[first].double() * parts.back[second].double() * between).sum(1)
@@ -172,7 +175,9 @@ def summed(parts: Parts, rows: Rows, tuned: tuple[str, ...]) -> dict[str, Tensor
     if LINEAR in tuned:
         sums |= {"linear.weight": parts.errors.T @ parts.hidden, "linear.bias": parts.errors.sum(0)}
     if parts.back is not None and parts.winners is not None:
-        of_rows = parts.back.new_zeros(len(rows.vectors), parts.back.shape[1]).scatter_add_(0, parts.winners, parts.back)
+        of_rows = parts.back.new_zeros(len(rows.vectors), parts.back.shape[1]).scatter_add_(
+            0, parts.winners, parts.back
+        )
         sums |= {"conv.weight": (of_rows.T @ rows.vectors)[:, :, None], "conv.bias": parts.back.sum(0)}
     return sums
 

@@ -38,7 +38,7 @@ class Randomness:
     def uniform(self, count: int) -> NDArray[np.float64]:
         """Draw numbers in [0, 1), float64 (count,), multiples of 2**-53."""
         words = np.frombuffer(self._stream.update(bytes(8 * count)), dtype="<u8")
-        return (words >> np.uint64(11)) * _GRID
+        return np.asarray((words >> np.uint64(11)) * _GRID, dtype=np.float64)
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers, float64 of a shape.

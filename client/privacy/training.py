@@ -26,7 +26,7 @@ from client.privacy.gradients import Drawn, Rows, clipped_sum, parts_of
 from client.privacy.randomness import Randomness
 
 if TYPE_CHECKING:  # training by epochs calls this one
-    from client.training import Encounters, Stage
+    from client.training import Encounters, Learner, Stage
     from common.config import Training
     from common.model import ConceptCNN
 
@@ -89,7 +89,7 @@ class Patients:
             self.order = torch.arange(len(encounters))
             self.counts = torch.ones(len(encounters), dtype=torch.int64)
         else:
-            _, number, self.counts = encounters.patients.unique(return_inverse=True, return_counts=True)
+            _, number, self.counts = torch.unique(encounters.patients, return_inverse=True, return_counts=True)
             self.order = number.argsort(stable=True)
         self.starts = self.counts.cumsum(0) - self.counts
 
@@ -129,21 +129,29 @@ class PrivateSteps:
         pooled = None if learner.pooled is None else learner.pooled[drawn.chosen]
         parts = parts_of(learner.model, tokens, labels, self._keep(len(labels)), stage.tuned, pooled)
         sums = clipped_sum(parts, drawn, self.rows, stage.tuned, guard.clip)
-        expected = self.rate * len(self.patients)
-        deviation = guard.noise * guard.clip * _SLACK
-        learner.optimiser.zero_grad(set_to_none=False)  # a number that has no gradient still decays
-        for name, value in sums.items():
-            noisy = value.double() + deviation * guard.randomness.normal(*value.shape)
-            self._gradient(name).copy_(noisy / expected)
+        self._noisy(sums)
         self._pull()
         learner.optimiser.step()
+
+    def _noisy(self, sums: dict[str, Tensor]) -> None:
+        """Add noise to the sums, and make them the gradients; what has no sum keeps a gradient of zero, and decays."""
+        flat = torch.cat([value.flatten() for value in sums.values()]).double()
+        if self.guard.noise:
+            deviation = self.guard.noise * self.guard.clip * _SLACK
+            flat += self.guard.randomness.normal(len(flat)).mul_(deviation)
+        flat /= self.rate * len(self.patients)  # the expected number: that of this step is nobody's business
+        for parameter in self.learner.parameters:
+            _gradient(parameter).zero_()
+        pieces = torch.split(flat, [value.numel() for value in sums.values()])
+        for name, piece in zip(sums, pieces, strict=True):
+            gradient = _gradient(self.named[name])
+            gradient.copy_(piece.view_as(gradient))
 
     def _pull(self) -> None:
         """Pull towards the weights that came, as FedProx does; it asks no patient."""
         if pull := self.learner.stage.proximal_mu:
             for parameter, came in zip(self.learner.parameters, self.learner.came, strict=True):
-                assert parameter.grad is not None
-                parameter.grad.add_(parameter.detach() - came, alpha=pull)
+                _gradient(parameter).add_(parameter.detach() - came, alpha=pull)
 
     def _keep(self, count: int) -> Tensor:
         """Draw what dropout leaves, float32 (B, F); for each encounter by itself, so that no other changes it."""
@@ -152,10 +160,11 @@ class PrivateSteps:
         if model.dropout == 0:
             return torch.ones(count, filters)
         drawn = torch.from_numpy(self.guard.randomness.uniform(count * filters)).reshape(count, filters)
-        return (drawn >= model.dropout).float() / (1 - model.dropout)
+        kept: Tensor = (drawn >= model.dropout).float() / (1 - model.dropout)
+        return kept
 
-    def _gradient(self, name: str) -> Tensor:
-        """Give the array of a gradient, which the learner makes for every number that learns."""
-        gradient = self.named[name].grad
-        assert gradient is not None
-        return gradient
+
+def _gradient(parameter: torch.nn.Parameter) -> Tensor:
+    """Give the array of a gradient, which the learner makes for every number that learns."""
+    assert parameter.grad is not None
+    return parameter.grad
