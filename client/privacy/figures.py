@@ -16,14 +16,15 @@ import torch
 from client.privacy.randomness import Randomness
 from client.scored import GRID, Scored, curve_figures
 from client.training import Encounters, probabilities
-from common.curve import BINS
 from common.figures import CURVE, HITS, METRICS
 from common.metrics import Floats, Integers, score, youden_threshold
 from common.model import ConceptCNN
 from common.tasks import Work
 
-_EDGES = np.linspace(-4.5, 4.5, BINS - 1)  # logits; fixed, so that they tell of nobody
-_MIDDLES = 1 / (1 + np.exp(-np.concatenate([_EDGES - 0.25, [4.75]])))
+# Logits; fixed, so that they tell of nobody, and closer where most models' are.
+_EDGES = np.concatenate([np.arange(-4, -2, 0.5), np.arange(-2, 2, 0.25), np.arange(2, 4.5, 0.5)])
+_MIDDLES = 1 / (1 + np.exp(-np.concatenate([[-4.25], (_EDGES[1:] + _EDGES[:-1]) / 2, [4.25]])))
+BINS = len(_MIDDLES)
 
 Counted = tuple[Integers, Floats]  # labels (N,) and probabilities (N,)
 
@@ -83,9 +84,21 @@ def counts(model: ConceptCNN, splits: Sequence[Encounters], noise: float, random
         cells = place + BINS * encounters.labels.numpy()
         true = np.bincount(cells, weights, minlength=2 * BINS)
         noisy = true + noise * randomness.normal(2 * BINS).numpy()
-        told = np.maximum(np.rint(noisy), 0).astype(np.int64)
+        told = np.concatenate([_possible(own) for own in np.split(noisy, 2)])
         whole.append((np.repeat([0, 1], BINS).repeat(told), np.tile(_MIDDLES, 2).repeat(told)))
     return whole
+
+
+def _possible(noisy: Floats) -> Integers:
+    """Give whole counts, none below 0, nearest to noisy ones (K,) among those with the same sum.
+
+    Cutting at 0 alone would make somebody of every empty range. Duchi et al. 2008, ICML, figure 1.
+    """
+    total = max(float(noisy.sum()), 0.0)
+    falling = np.sort(noisy)[::-1]
+    over = (np.cumsum(falling) - total) / np.arange(1, len(noisy) + 1)
+    taken = over[np.flatnonzero(falling > over)[-1]] if total else math.inf
+    return np.rint(np.maximum(noisy - taken, 0)).astype(np.int64)
 
 
 def _weights(splits: Sequence[Encounters]) -> list[Floats]:
