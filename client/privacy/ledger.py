@@ -65,6 +65,11 @@ class PrivacyLedger:
         self.path = None if folder is None else folder / LEDGER
         self._written = _Written() if self.path is None else _read(self.path)
 
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Names of all that have spent something."""
+        return tuple(self._written.populations)
+
     def spent(self, population: str) -> list[Spent]:
         """Give what a population has spent."""
         return list(self._written.populations.get(population, []))
