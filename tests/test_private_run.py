@@ -15,7 +15,7 @@ from common.errors import SiteError
 from server.simulate import run
 
 Write = Callable[..., Path]
-PRIVACY = {"epsilon": 4.0, "clip": 0.5}
+PRIVACY = {"noise_multiplier": 1.0, "clip": 0.5}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def budgets(hospitals: Path, tmp_path: Path) -> Callable[[float], dict[str, Any]
         entries = {}
         for name in ("allegheny", "salt-lake"):
             path = tmp_path / f"{name}.toml"
-            path.write_text(path.read_text() + f"\n[policy.privacy]\nepsilon = {epsilon}\nmetrics_noise = 5.0\n")
+            path.write_text(path.read_text() + f"\n[policy.privacy]\nepsilon = {epsilon}\nmetrics_noise = 1.0\n")
             entries[name] = {"file": str(path)}
         return entries
 
