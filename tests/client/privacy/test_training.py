@@ -133,7 +133,7 @@ def test_patients_are_drawn_with_all_their_encounters() -> None:
 
 
 def test_the_validation_encounters_choose_nothing() -> None:
-    training = EVERYTHING.model_copy(update={"patience": 1, "batch_size": 20})
+    training = EVERYTHING.model_copy(update={"patience": 1, "batch_size": 20, "rounds": 4})
     states = []
     for validation in (encounters().first(0), encounters(50)):
         model = model_of(0.5)
