@@ -96,7 +96,7 @@ class Parts:
     winners: Tensor | None = None
 
     def scale(self, by: Tensor) -> None:
-        """Multiply each encounter's gradient by a number, (B,); where that is 0, whatever it is, it becomes 0."""
+        """Multiply each encounter's gradient by a number, (B,); where that is not above 0, it becomes 0 in any case."""
         self.errors = _scaled(self.errors, by)
         self.hidden = torch.where(by[:, None] > 0, self.hidden, 0.0)
         if self.back is not None:
@@ -189,7 +189,7 @@ def clipped_sum(parts: Parts, drawn: Drawn, rows: Rows, tuned: tuple[str, ...], 
     """
     shares = drawn.counts.double().reciprocal()
     norms = squared_norms(parts, drawn, rows, tuned).sqrt() * shares
-    factors = torch.where(norms.isfinite(), shares * (clip / norms).clamp(max=1), 0.0)
+    factors = shares * (clip / norms).clamp(max=1)  # 0 where a norm is infinite, not a number where it is none
     parts.scale(factors[drawn.patients].float())
     return summed(parts, rows, tuned)
 
