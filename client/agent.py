@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -12,9 +13,11 @@ import torch
 from client.boundary import check_change, check_label, check_work, let_out, read_task
 from client.choice import choose, tuned
 from client.preparation import Prepared, fingerprint, pool, prepare
+from client.privacy.ledger import PrivacyLedger
+from client.privacy.protection import Protection, populations, protection_of
 from client.refusals import DivergedError, TooFewError, code_of
 from client.scored import Scored
-from client.scores import enough, score_splits, trainable
+from client.scores import enough, trainable
 from client.site_file import Site
 from client.training import Stage, State, half_way, recalibrate, snapshot, train_round, train_steps
 from common import __version__
@@ -40,6 +43,8 @@ class Agent:
     ----------
     sites : sequence of Site
         One; several are pooled under the name "pooled".
+    ledger : PrivacyLedger, optional
+        What patients have spent; without one it is kept in memory, as long as this agent is.
 
     Notes
     -----
@@ -47,9 +52,10 @@ class Agent:
     `common.tasks.FAILURES`; the words stay in the log of this process.
     """
 
-    def __init__(self, sites: Sequence[Site]) -> None:
+    def __init__(self, sites: Sequence[Site], ledger: PrivacyLedger | None = None) -> None:
         self.sites = tuple(sites)
-        self._prepared: dict[Embedding, Prepared] = {}
+        self.ledger = PrivacyLedger() if ledger is None else ledger
+        self._prepared: dict[tuple[Embedding, bool], Prepared] = {}
 
     @cached_property
     def name(self) -> str:
@@ -74,7 +80,7 @@ class Agent:
         """Give the encounters of each split, for every embedding for which they are in memory."""
         return {
             embedding.name: {split: len(encounters) for split, encounters in prepared.splits.items()}
-            for embedding, prepared in self._prepared.items()
+            for (embedding, _), prepared in self._prepared.items()
         }
 
     def _handle(self, request: Request) -> Answer:
@@ -98,7 +104,7 @@ class Agent:
         if strategy is None:
             raise WireError(f"strategy {task.strategy!r} is not known here")
         check_work(self.sites, task)  # the site's file is asked before any data is touched
-        data = self._prepare(task.embedding)
+        data = self._prepare(task.embedding, whole=task.privacy is not None)
         dimension = data.table.shape[1]
         # before anything of the task's size is made
         weights = unpack(request.arrays, EVERYTHING, dimension, task.model)
@@ -106,25 +112,27 @@ class Agent:
             raise WireError(f"model.kernel is {task.model.kernel}; an encounter here has {data.length} tokens")
         model = ConceptCNN(data.table, task.model, task.training.dropout if task.training else 0.0)
         model.load_state_dict(weights)
-        scored = Scored()
-        if task.strategy == SOURCE and task.score:
-            scored = score_splits(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
         if strategy.tuned or strategy.recalibrated:
             self._check_enough(data, task.model)
+        protection = protection_of(self.sites, task, data.splits["train"])
+        self.ledger.charge(protection.charges, populations(self.sites), task.run)  # before any of it is computed
+        scored = Scored()
+        if task.strategy == SOURCE and task.score:
+            scored = protection.score(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
         fitted: dict[str, float] = {}
         if strategy.candidates:
             fitted, weights = self._choose(model, task, strategy, data)
         elif strategy.tuned:
-            self._tune(model, task, strategy, data, request.proximal_mu)
+            self._tune(model, task, strategy, data, request.proximal_mu, protection)
         if strategy.recalibrated:
             fitted = recalibrate(model, data.splits["train"], strategy.recalibrated)
         if task.strategy != SOURCE:
-            scored = score_splits(model, task, data.splits, self.name, self._min_cell)
+            scored = protection.score(model, task, data.splits, self.name, self._min_cell)
             scored.figures |= fitted
         arrays = pack(snapshot(model), strategy.returned, dimension, task.model)
         check_change(self.sites, pack(weights, strategy.returned, dimension, task.model), arrays)
         if strategy.tuned:
-            scored.figures[WEIGHT] = float(len(data.splits["train"]))
+            scored.figures[WEIGHT] = float(protection.patients or len(data.splits["train"]))
         return self._let_out(scored, arrays)
 
     def _let_out(self, scored: Scored, arrays: dict[str, Flat]) -> Answer:
@@ -134,9 +142,15 @@ class Agent:
         return Answer("ok", self.name, figures, arrays=dict(arrays), withheld=withheld)
 
     def _tune(
-        self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared, proximal_mu: float
+        self,
+        model: ConceptCNN,
+        task: Work,
+        strategy: TransferStrategy,
+        data: Prepared,
+        proximal_mu: float,
+        protection: Protection,
     ) -> None:
-        stage = self._stage(task, task.strategy, data, proximal_mu)
+        stage = replace(self._stage(task, task.strategy, data, proximal_mu), guard=protection.guard)
         if task.strategy == SOURCE and stage.training.rounds > 1:
             train_round(model, stage, task.round)
         else:
@@ -199,14 +213,14 @@ class Agent:
         if not trainable(data.splits["train"], self._min_cell, shape):
             raise TooFewError(f"{self.name}: the train split has a class of fewer than {self._min_cell} encounters")
 
-    def _prepare(self, embedding: Embedding) -> Prepared:
+    def _prepare(self, embedding: Embedding, whole: bool = False) -> Prepared:
         torch.set_num_threads(1)  # two threads lose to one on small matrices; one gives the same bits everywhere
-        if embedding not in self._prepared:
+        if (embedding, whole) not in self._prepared:
             while len(self._prepared) >= _PREPARED:
                 del self._prepared[next(iter(self._prepared))]
-            parts = [prepare(site, embedding) for site in self.sites]
-            self._prepared[embedding] = parts[0] if len(parts) == 1 else pool(parts)
-        return self._prepared[embedding]
+            parts = [prepare(site, embedding, whole) for site in self.sites]
+            self._prepared[embedding, whole] = parts[0] if len(parts) == 1 else pool(parts)
+        return self._prepared[embedding, whole]
 
     @property
     def _min_cell(self) -> int:

@@ -155,6 +155,7 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
         "strategy": task.strategy in tasks_of(federation, site),
         "seed": task.seed in federation.seeds,
         "training": task.training == training and task.alone == alone_of(federation, task.strategy),
+        "privacy": task.privacy == federation.privacy,
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),
         "proximal_mu": request.proximal_mu == pull,

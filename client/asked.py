@@ -5,6 +5,7 @@ from __future__ import annotations
 from client.policy import Policy
 from common.config import Direction, Federation, Training, digest
 from common.errors import ConfigError
+from common.privacy import Privacy
 from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
 
 _WORDS = {CNN: "convolution", LINEAR: "last layer (linear head)"}
@@ -55,8 +56,22 @@ def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
         f"{federation.unknown}",
         f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}, that predicts "
         f"{federation.model.predicts}",
+        _noise(federation.privacy, policy),
     ]
     return lines + _refusals(federation, asked, policy)
+
+
+def _noise(privacy: Privacy | None, policy: Policy) -> str:
+    """Say how much a patient may count."""
+    if privacy is None:
+        refused = policy.privacy is not None and policy.privacy.required
+        return "  without noise" + ("; your policy.privacy.required refuses all training" if refused else "")
+    if privacy.epsilon is None:
+        return (
+            f"  with noise {privacy.noise_multiplier:g} times what a patient may add to a step, clip {privacy.clip:g}"
+        )
+    cost = f"epsilon {privacy.epsilon:g} at delta {privacy.delta:g}"
+    return f"  with noise by which each training costs a patient {cost}, clip {privacy.clip:g}"
 
 
 def _meaning(federation: Federation, site: str, name: str) -> str:

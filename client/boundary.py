@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from client.refusals import OtherLabelError, TooFarError
+from client.refusals import NotPrivateError, OtherLabelError, TooFarError
 from client.site_file import Site
 from common import __version__
 from common.config import Training
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
 from common.shape import ModelShape
+from common.strategies import ROLES
 from common.tasks import Greet, Request, Work
 
 _NESTS = 1000  # lists and objects in a task
@@ -54,6 +55,12 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
         policy = site.policy
         if task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
+        strategy = ROLES.get(task.strategy)
+        learns = strategy is not None and (strategy.tuned or strategy.recalibrated)
+        if policy.privacy is not None and policy.privacy.required and learns and task.privacy is None:
+            raise NotPrivateError(
+                f"{site.path}: policy.privacy.required is true; the federation has no [privacy], for {task.strategy!r}"
+            )
         for training in filter(None, (task.training, task.alone)):
             _check_training(site, training, task.round)
 

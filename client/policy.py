@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from client.privacy.policy import PrivacyPolicy
 from common.config import Name
 from common.figures import LEAVING
 from common.strategies import ROLES
@@ -41,6 +42,8 @@ class Policy(Declared):
         Whether only tasks of a federation that a data steward approved (`client.approvals`) are done. Deployed only.
     federations : tuple of str or None
         Names of federations that may be approved; None for any.
+    privacy : PrivacyPolicy or None
+        What patients may spend of their privacy; None where nobody counts.
     """
 
     strategies: tuple[str, ...] = Field(default=tuple(ROLES), min_length=1)
@@ -53,6 +56,7 @@ class Policy(Declared):
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None
+    privacy: PrivacyPolicy | None = None
 
     @field_validator("strategies")
     @classmethod

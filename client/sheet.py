@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 from client.policy import Policy
+from client.privacy.policy import PrivacyPolicy
 from client.site_file import Site
 from common.concepts import SENTENCE
 from common.config import ONE_HOT
@@ -23,7 +24,15 @@ def render(site: Site) -> str:
     What it says of numbers and bytes holds for each embedding table that the site names, at the default model size and
     with absences shown by sentences; a federation that was approved may ask for other filters, or for absence by text.
     """
-    parts = [_title(site), _held(site), _computed(), _leaving(site), _never(), _suppressed(site.policy), _kept(site)]
+    parts = [
+        _title(site),
+        _held(site),
+        _computed(),
+        _leaving(site),
+        _never(site.policy.privacy),
+        _suppressed(site.policy),
+        _kept(site),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -127,16 +136,38 @@ def _limits(policy: Policy) -> Iterator[str]:
         yield "- No limit to how far weights may move (`policy.max_change` is not set)."
     else:
         yield f"- Weights that moved further than {policy.max_change:g} (L2 norm) are not sent."
+    yield from _privacy(policy.privacy)
 
 
-def _never() -> str:
+def _privacy(privacy: PrivacyPolicy | None) -> Iterator[str]:
+    if privacy is None:
+        yield "- No limit to what weights may tell of one patient (`policy.privacy` is not set)."
+        return
+    needed = "Training" if privacy.required else "Training, where the federation asks for noise,"
+    yield (
+        f"- {needed} is differentially private, patient by patient: over all runs and federations at most epsilon "
+        f"{privacy.epsilon:g} at delta {privacy.delta:g}. A ledger here counts, and refuses what would go beyond."
+    )
+    yield {
+        "noised": f"- Scores leave only from counts with noise (standard deviation {privacy.metrics_noise:g} "
+        "patients), under the same budget, and without intervals.",
+        "withheld": "- No score leaves.",
+        "exact": "- Scores of validation and test encounters leave without noise, beside that budget.",
+    }[privacy.metrics]
+
+
+def _never(privacy: PrivacyPolicy | None) -> str:
+    proven = (
+        "They are not proven to hide whether one patient took part."
+        if privacy is None
+        else "The privacy budget above bounds what weights tell of whether one patient took part."
+    )
     return (
         "## What never leaves\n\n"
         "No row, cell, identifier, date or file name of the encounters; no prediction for a patient; no vector of the "
         "embedding table; no text of an error: a coordinator hears one of a fixed list of codes. Only arrays of "
         "numbers of known names, sizes and type can pass; no program that a coordinator sends reaches the data.\n\n"
-        "Weights and scores are computed from patients, and so say something of them as a group. They are not proven "
-        "to hide whether one patient took part."
+        f"Weights and scores are computed from patients, and so say something of them as a group. {proven}"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from common.selection import BestKept
 from common.strategies import CNN, LINEAR
 from common.wire import PARTS
 
+if TYPE_CHECKING:  # which itself calls this module
+    from client.privacy.training import Guard
+
 State = dict[str, Tensor]
 _CHUNK = 8192  # encounters scored at once
 
@@ -40,17 +44,21 @@ class Encounters:
         uint8, int16 or int32 (N, L), rows of the embedding table, 0 for no token.
     labels : Tensor
         int64 (N,), the class; where there are several labels (N, C), 1 for each that an encounter has.
+    patients : Tensor or None
+        int64 (N,), numbers that tell whose encounters they are; None where each is taken for a patient of its own.
     """
 
     tokens: Tensor
     labels: Tensor
+    patients: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> Encounters:
         """Give the first encounters."""
-        return Encounters(self.tokens[:count], self.labels[:count])
+        patients = None if self.patients is None else self.patients[:count]
+        return Encounters(self.tokens[:count], self.labels[:count], patients)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class Stage:
         Of the table's rows, see `client.compact`; used where it gives what training without it gives.
     min_cell : int
         Fewest validation encounters with, and without, a class or label that counts in choosing the best.
+    guard : Guard or None
+        Keeps training from telling of a patient, see `client.privacy.training`; what is kept is then the last model.
     """
 
     train: Encounters
@@ -80,13 +90,19 @@ class Stage:
     proximal_mu: float = 0.0
     basis: Tensor | None = None
     min_cell: int = 1
+    guard: Guard | None = None
 
 
 def train(model: ConceptCNN, stage: Stage) -> None:
     """Train all rounds at this site and leave the best candidate's weights in the model.
 
-    A candidate is the model after every round, or, where there is one round only, after every epoch.
+    A candidate is the model after every round, or, where there is one round only, after every epoch. Under a guard the
+    last one is kept: a choice by validation encounters would tell of their patients.
     """
+    if stage.guard is not None:
+        for number in range(1, stage.training.rounds + 1):
+            train_round(model, stage, number)
+        return
     best: BestKept[State] = BestKept(stage.training.stop_after)
 
     def consider() -> bool:
@@ -123,6 +139,9 @@ def train_round(model: ConceptCNN, stage: Stage, number: int, after_epoch: Calla
     after_epoch : callable, optional
         Called after every epoch; stops the round by returning true.
     """
+    if stage.guard is not None:
+        stage.guard.train_round(model, stage)
+        return
     generator = torch.Generator().manual_seed(stage.seed_of(number))
     learner = Learner(model, stage)
     stream = batches(len(stage.train), stage.training, generator)

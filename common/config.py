@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
+from common.privacy import UNPROTECTED, Privacy
 from common.shape import ModelShape
 from common.strategies import POOLED, STRATEGIES, TWO_CLASSES_ONLY
 from common.toml import Declared, check, parse, resolve
@@ -92,12 +93,13 @@ class Federation(Declared):
     training: Training
     tuning: Training
     aggregation: Aggregation = Aggregation()
+    privacy: Privacy | None = None  # none: training without noise
     failures: Failures = Failures()
 
     @model_validator(mode="after")
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
-        faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes()]
+        faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes(), *self._unprotected()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -122,6 +124,13 @@ class Federation(Declared):
             return []
         only = f"is for two classes only, and [model] has {self.model.predicts}; remove it"
         return [f"strategies: {name!r} {only}" for name in TWO_CLASSES_ONLY if name in self.strategies]
+
+    def _unprotected(self) -> list[str]:
+        if self.privacy is None:
+            return []
+        why = "tells numbers of patients without noise, and [privacy] is given; remove one of them"
+        faults = [f"strategies: {name!r} {why}" for name in UNPROTECTED if name in self.strategies]
+        return faults + (["model.kernel must be 1 with [privacy]"] if self.model.kernel > 1 else [])
 
     def _repeated(self) -> list[str]:
         lists: dict[str, Sequence[int | str]] = {

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.privacy import UNPROTECTED, Privacy
 from common.shape import ModelShape
 from common.strategies import TWO_CLASSES_ONLY
 from common.toml import Declared
@@ -35,6 +36,8 @@ FAILURES = {
     "not-approved": "the site's data steward has not approved this federation as it is configured",
     "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
     "too-far": "the weights moved further than the site's policy lets out",
+    "not-private": "the site's policy asks for differential privacy, and the task has none",
+    "budget-spent": "the site's privacy budget for its patients does not cover this task",
     "agent-down": "the site's agent does not answer",
     "failed": "the site failed; the details are in its own log",
 }
@@ -110,6 +113,8 @@ class Work(Task):
         How a target that chooses among strategies would train alone, one of them.
     home : float or None
         AUROC of the model that comes, on validation encounters where it was learnt; for that choice.
+    privacy : Privacy or None
+        With which noise the site trains.
     """
 
     kind: Literal["work"] = "work"
@@ -125,6 +130,7 @@ class Work(Task):
     intervals: Replicates | Literal[0] = 0
     alone: Training | None = None
     home: Annotated[float, Field(ge=0, le=1)] | None = None
+    privacy: Privacy | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
@@ -132,6 +138,8 @@ class Work(Task):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
         if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
             raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
+        if self.privacy is not None and (self.strategy in UNPROTECTED or self.model.kernel > 1):
+            raise ValueError(f"privacy: strategy {self.strategy!r} with kernel {self.model.kernel} has none")
         return self
 
 

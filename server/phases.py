@@ -188,6 +188,7 @@ class Phases:
             "model": self.federation.model,
             "seed": self.seed,
             "training": None,
+            "privacy": self.federation.privacy,
         }
         return Work.model_validate(common | fields)
 

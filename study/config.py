@@ -79,7 +79,10 @@ class Study(Declared):
         """
         own = self.model_dump(include={"name", "seeds", "embeddings", "strategies", "sites", "directions"})
         content = merge(preset_of(preset), self.overrides) | own | {"preset": preset}
-        return check(content, Federation, f"study {self.name!r}, preset {preset}")
+        federation = check(content, Federation, f"study {self.name!r}, preset {preset}")
+        if federation.privacy is not None:
+            raise ConfigError(f"study {self.name!r}: overrides.privacy: a study trains without noise; remove it")
+        return federation
 
 
 def load_study(path: Path) -> Study:

@@ -17,6 +17,7 @@ from client.refusals import NotApprovedError
 from common import __version__
 from common.config import Federation, digest, load_federation
 from common.errors import ConfigError
+from common.privacy import Privacy
 from common.tasks import Embedding, Greet, Request, Work
 
 Site = Any
@@ -108,6 +109,7 @@ CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
     ("training", lambda task: {"training": task.training and task.training.model_copy(update={"epochs": 2})}),
     ("training", lambda task: {"training": task.training and task.training.model_copy(update={"learning_rate": 1.0})}),
     ("training", lambda task: {"training": None}),
+    ("privacy", lambda task: {"privacy": Privacy(noise_multiplier=0.5)}),
     ("embedding", lambda task: {"embedding": MINILM.model_copy(update={"name": "one-hot"})}),
     ("normalisation", lambda task: {"embedding": MINILM.model_copy(update={"normalisation": "raw"})}),
     ("unknown", lambda task: {"embedding": MINILM.model_copy(update={"unknown": "keep"})}),
