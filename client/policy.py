@@ -35,7 +35,7 @@ class Policy(Declared):
     metrics : tuple of str
         Metrics that may leave the site, of `common.figures.LEAVING`.
     differencing : bool
-        Whether a cohort is told of that differs from an earlier one by fewer than `min_cell` encounters. Deployed only.
+        Whether a cohort is told of that differs from an earlier one by fewer than `min_cell` patients. Deployed only.
     max_change : float or None
         Largest L2 norm of the change of the weights that may leave the site; None for no limit.
     approval : bool

@@ -185,7 +185,7 @@ def _differencing(policy: Policy) -> str:
     if policy.differencing:
         return "Cohorts that differ by few patients are told of alike: their figures could be subtracted."
     return (
-        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} encounters of a split, but not "
+        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} patients of a split, but not "
         "by none, nothing is told."
     )
 

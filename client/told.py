@@ -56,7 +56,7 @@ class Told:
         Raises
         ------
         TooAlikeError
-            In some part fewer encounters than min-cell differ from those of an earlier cohort, but not none.
+            In some part fewer patients than min-cell differ from those of an earlier cohort, but not none.
         CohortError
             The cohort cannot be read.
         """
@@ -76,7 +76,7 @@ class Told:
             if 0 < apart(sketch, other[part]) < site.policy.min_cell:
                 raise TooAlikeError(
                     f"{site.path}: the {part} part differs from that of {path.stem[:10]}, of which something has left, "
-                    f"by fewer than policy.min_cell = {site.policy.min_cell} encounters, but not by none; serve that "
+                    f"by fewer than policy.min_cell = {site.policy.min_cell} patients, but not by none; serve that "
                     "cohort's file again, or wait until more have changed"
                 )
 

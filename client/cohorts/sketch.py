@@ -1,8 +1,9 @@
 """Short keyed summaries of encounters, by which two cohorts that differ by few patients are told from equal ones.
 
-Each encounter is a number, of 64 bits, of its label and its tokens; the numbers are summed in buckets. Two cohorts of
-which d encounters differ have at most d buckets that differ: few that differ are never missed. Equal cohorts, in any
-order, have equal sketches; different ones almost surely have not.
+Each encounter is a number, of 64 bits, of its label and its tokens, and each patient one of all encounters; where a site
+does not say whose an encounter is, it is taken for a patient's only one. The numbers are summed in buckets. Two cohorts
+of which d patients differ have at most 2 d buckets that differ, and at most d where patients only came or only went: few
+that differ are never missed. Equal cohorts, in any order, have equal sketches; different ones almost surely have not.
 
 Letters: N encounters, L concepts, V tokens, B buckets.
 """
@@ -46,19 +47,31 @@ def sketches(cohort: Cohort, key: bytes) -> dict[str, Sketch]:
 
 
 def apart(first: Sketch, second: Sketch) -> int:
-    """Count the buckets that differ: never more than the encounters that do."""
+    """Count the buckets that differ: never more than the patients, of either, who have no equal in the other."""
     return int((first != second).sum())
 
 
 def _sketch(split: Split, numbers: Sketch, key: bytes) -> Sketch:
     result = np.zeros(BUCKETS, dtype=np.uint64)
+    own = _encounters(split, numbers, key)
+    if split.patients is not None and len(own):
+        _, whose = np.unique(split.patients, return_inverse=True)
+        together = np.zeros(int(whose.max()) + 1, dtype=np.uint64)
+        np.add.at(together, whose, own)
+        own = _mixed(together)
+    np.add.at(result, (own >> np.uint64(64 - _BITS)).astype(np.intp), _mixed(own))
+    return result
+
+
+def _encounters(split: Split, numbers: Sketch, key: bytes) -> Sketch:
+    """Give a number for each encounter, uint64 (N,)."""
+    result = np.empty(len(split), dtype=np.uint64)
     labels = split.labels if split.labels.ndim == 2 else split.labels[:, None]
     weights = np.array([_number(key, "label", str(place)) for place in range(labels.shape[1])], dtype=np.uint64)
     for start in range(0, len(split), _BLOCK):
         some = slice(start, start + _BLOCK)
         own = numbers[split.tokens[some]].sum(axis=1, dtype=np.uint64)
-        own = _mixed(own + (_mixed(labels[some].astype(np.uint64) + weights)).sum(axis=1, dtype=np.uint64))
-        np.add.at(result, (own >> np.uint64(64 - _BITS)).astype(np.intp), _mixed(own))
+        result[some] = _mixed(own + _mixed(labels[some].astype(np.uint64) + weights).sum(axis=1, dtype=np.uint64))
     return result
 
 

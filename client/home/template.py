@@ -82,7 +82,7 @@ min_cell = 11  # fewest patients behind any number that leaves
 approval = true  # only federations that a data steward approved: sitebridge site approve FEDERATION.toml --by WHO
 # federations = ["flu-2026"]  # names that may be approved; without it, any
 # metrics = ["auroc"]  # that may leave; without it, all
-# differencing = true  # tell of a cohort that differs by fewer encounters than min_cell from one that was told of
+# differencing = true  # tell of a cohort that differs by fewer patients than min_cell from one that was told of
 # max_change = 10.0  # the largest change of the weights (L2 norm) that may leave; without it, no limit
 
 # [policy.privacy]  # training with noise, and a budget that outlives runs: docs/privacy.md

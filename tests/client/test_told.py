@@ -45,7 +45,7 @@ def test_a_cohort_that_few_have_left_or_changed_is_not_told_of(
     if told:
         again.check(change(site_file, rows), "b")
         return
-    with pytest.raises(TooAlikeError, match=r"by fewer than policy\.min_cell = 11 encounters") as refusal:
+    with pytest.raises(TooAlikeError, match=r"by fewer than policy\.min_cell = 11 patients") as refusal:
         again.check(change(site_file, rows), "b")
     assert code_of(refusal.value) == "too-alike"
     assert "too-alike" in FAILURES

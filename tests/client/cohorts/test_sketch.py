@@ -85,3 +85,17 @@ def test_several_labels_each_count() -> None:
 
     assert apart(of([[1, 0], [0, 0]]), of([[0, 1], [0, 0]])) == 2
     assert apart(of([[1, 0], [0, 0]]), of([[0, 0], [1, 0]])) == 0
+
+
+def test_whose_encounters_they_are() -> None:
+    def of(rows: list[Encounter], patients: list[int]) -> Sketch:
+        part = split(rows)
+        named = Split(part.tokens, part.labels, np.array(patients, np.int64))
+        return sketches(Cohort(VOCABULARY, named, split([]), split([])), KEY)["train"]
+
+    rows = [(1, 2, 0), (3, 4, 1), (5, 6, 1), (1, 6, 0)]
+    before = of(rows, [7, 7, 8, 9])
+    assert apart(before, of(rows[::-1], [9, 8, 7, 7])) == 0
+    assert apart(before, of(rows[2:], [8, 9])) == 1  # one patient went, with two encounters
+    assert apart(before, of(rows[1:], [7, 8, 9])) == 2  # as she was, and as she is
+    assert apart(before, of(rows, [7, 8, 7, 9])) == 4
