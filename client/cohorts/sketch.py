@@ -1,9 +1,9 @@
 """Short keyed summaries of encounters, by which two cohorts that differ by few patients are told from equal ones.
 
-Each encounter is a number, of 64 bits, of its label and its tokens, and each patient one of all encounters; where a site
-does not say whose an encounter is, it is taken for a patient's only one. The numbers are summed in buckets. Two cohorts
-of which d patients differ have at most 2 d buckets that differ, and at most d where patients only came or only went: few
-that differ are never missed. Equal cohorts, in any order, have equal sketches; different ones almost surely have not.
+Each encounter is a number, of 64 bits, of its label and its tokens. A patient has a bucket, and the sum of her
+encounters goes there: two cohorts of which d patients differ have at most d buckets that differ. Where a site does not
+say whose an encounter is, its own number chooses the bucket: one that changed is in two. Few that differ are never
+missed. Equal cohorts, in any order, have equal sketches; different ones almost surely have not.
 
 Letters: N encounters, L concepts, V tokens, B buckets.
 """
@@ -46,20 +46,25 @@ def sketches(cohort: Cohort, key: bytes) -> dict[str, Sketch]:
     return {name: _sketch(getattr(cohort, name), numbers, key) for name in NUMBERS}
 
 
-def apart(first: Sketch, second: Sketch) -> int:
-    """Count the buckets that differ: never more than the patients, of either, who have no equal in the other."""
-    return int((first != second).sum())
+def apart(first: Sketch, second: Sketch, named: bool) -> int:
+    """Give how many patients differ, at least; 0 where none does.
+
+    Parameters
+    ----------
+    named : bool
+        Whether the site says whose an encounter is.
+    """
+    buckets = int((first != second).sum())
+    return buckets if named else -(-buckets // 2)
 
 
 def _sketch(split: Split, numbers: Sketch, key: bytes) -> Sketch:
     result = np.zeros(BUCKETS, dtype=np.uint64)
     own = _encounters(split, numbers, key)
-    if split.patients is not None and len(own):
-        _, whose = np.unique(split.patients, return_inverse=True)
-        together = np.zeros(int(whose.max()) + 1, dtype=np.uint64)
-        np.add.at(together, whose, own)
-        own = _mixed(together)
-    np.add.at(result, (own >> np.uint64(64 - _BITS)).astype(np.intp), _mixed(own))
+    whose = own
+    if split.patients is not None:
+        whose = _mixed(split.patients.astype(np.uint64) + np.uint64(_number(key, "patient")))
+    np.add.at(result, (whose >> np.uint64(64 - _BITS)).astype(np.intp), _mixed(own))
     return result
 
 

@@ -60,6 +60,21 @@ def test_the_same_cohort_is_told_of_again_in_whatever_order(site_file: Path, tmp
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
 
 
+def test_one_patient_with_many_encounters_is_one(site_file: Path, tmp_path: Path) -> None:
+    path = site_file.with_suffix(".csv")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table["who"] = [str(min(row // 2, len(table) // 2 - 20)) for row in range(len(table))]  # the last has the last 40
+    table.to_csv(path, index=False)
+    text = site_file.read_text()
+    site_file.write_text(text.replace("[cohort]\n", '[cohort]\npatient = "who"\n', 1))
+    Told(tmp_path).check(load_site(site_file), "a")
+    whole = path.read_text()
+    with pytest.raises(TooAlikeError):
+        Told(tmp_path).check(change(site_file, 40), "a")
+    path.write_text(whole)
+    Told(tmp_path).check(change(site_file, 40 + 2 * 11), "a")
+
+
 def test_every_earlier_cohort_counts_not_only_the_last(site_file: Path, tmp_path: Path) -> None:
     told, path = Told(tmp_path), site_file.with_suffix(".csv")
     whole = path.read_text()
@@ -87,7 +102,7 @@ def test_a_smaller_min_cell_is_looked_at_anew(site_file: Path, tmp_path: Path) -
     site_file.write_text(site_file.read_text().split("[policy]")[0] + "[policy]\nmin_cell = 3\n")
     with pytest.raises(TooAlikeError):
         told.check(change(site_file, 2), "b")
-    told.check(change(site_file, 2), "b")  # four away from the first
+    told.check(change(site_file, 4), "b")  # six away from the first
 
 
 def test_files_that_nobody_else_can_read_and_that_hold_no_cell(site_file: Path, tmp_path: Path) -> None:
