@@ -5,6 +5,7 @@ AUROC on the laboratory's test encounters, beside that of the four honest sites 
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def main(
 ) -> None:
     """Print the table as Markdown."""
     torch.set_num_threads(1)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
     settings = {"seeds": list(range(1, seeds + 1)), "training": {"rounds": rounds, "epochs": 1, "patience": "endless"}}
     honest = one(settings, SITES[:-1], None, {})
     print(*head("the fifth site", *WAYS, "named"), sep="\n")
