@@ -46,6 +46,7 @@ class Bench:
     seed: int
     trainer: Trainer
     _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _taught: dict[tuple[str, ...], State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.population: Population = read_population(self.sites[self.name], self.embedding)
@@ -83,12 +84,15 @@ class Bench:
 
     def taught(self, sources: Sequence[str]) -> State:
         """Give the model that sources learn together from all their encounters, as it comes to the site."""
+        if tuple(sources) in self._taught:
+            return self._taught[tuple(sources)]
         models = []
         for name in sources:
             data = self.prepared(name)
             train, held = data.splits["train"], data.splits["validation"]
             models.append(Source(data.table, [self._stage(name, train, held, 0, "train", data.basis)]))
-        return learn(models, self.start(), self.federation.model, Plain())[0]
+        self._taught[tuple(sources)] = learn(models, self.start(), self.federation.model, Plain())[0]
+        return self._taught[tuple(sources)]
 
     def sources(self, names: Sequence[str], pool: Pool) -> list[Source]:
         """Give the sources, of which the site has the encounters that are drawn for each model.

@@ -66,9 +66,7 @@ def updates(bench: Bench, strategy: str, sources: Sequence[str], pool: Pool, bat
     return [Update(came, snapshot(model), None, stage.train.tokens.numpy(), pasts) for model, stage in pairs]
 
 
-def _first_round(
-    bench: Bench, parties: Sequence[Source], names: Sequence[str], pasts: list[Past]
-) -> Iterator[Update]:
+def _first_round(bench: Bench, parties: Sequence[Source], names: Sequence[str], pasts: list[Past]) -> Iterator[Update]:
     """Let every source answer the first round."""
     mine, start = list(names).index(bench.name), bench.start()
     shape, count = bench.federation.model, len(parties[mine].stages)

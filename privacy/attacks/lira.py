@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from common.metrics import Floats
 
-OWN_SPREAD = 32  # shadow models of either kind from which on each encounter has a standard deviation of its own
+OWN_SPREAD = 20  # shadow models of a kind, on average, from which on encounters have standard deviations of their own
 _LEAST = 1e-12  # standard deviation; models that all say the same have none
 
 
@@ -55,8 +55,7 @@ def _fit(margins: Floats, chosen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(chosen, margins, 0.0).sum(axis=0) / count
         squares = np.where(chosen, (margins - mean) ** 2, 0.0).sum(axis=0)
-        if count.min() >= OWN_SPREAD:
-            spread = np.sqrt(squares / (count - 1))
-        else:
-            spread = np.full_like(mean, np.sqrt(squares.sum() / np.maximum(count - 1, 0).sum()))
+        spread = np.full_like(mean, np.sqrt(squares.sum() / np.maximum(count - 1, 0).sum()))
+        if count.mean() >= OWN_SPREAD:
+            spread = np.where(count > 1, np.sqrt(squares / (count - 1)), spread)
     return mean, np.maximum(spread, _LEAST)

@@ -142,6 +142,7 @@ def from_head(table: Table, before: State, after: State, pasts: Sequence[Past], 
     height = np.where(height > noise, height, np.nan)
     won = np.abs(projected - height) <= noise
     won[0] = False
+    won &= won.sum(axis=0) == 1  # of two that are as near, it is not sure of either
     return Finding(np.asarray(won.any(axis=1)), height)
 
 
