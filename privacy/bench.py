@@ -194,5 +194,8 @@ def purpose_of(strategy: str) -> str:
 
 
 def _drawn(encounters: Encounters, count: int, seed: int) -> Encounters:
+    """Draw some encounters; all of them are left in their order."""
+    if count == len(encounters):
+        return encounters
     order = torch.randperm(len(encounters), generator=torch.Generator().manual_seed(seed))
     return some(encounters, order[:count].numpy())

@@ -54,7 +54,7 @@ class Audit(Declared):
 
 
 def plan(
-    federation: Federation, path: Path, site: str, sizes: Sequence[int], models: int, finding: str | None
+    federation: Federation, path: Path, site: str, sizes: Sequence[int], models: int, finding: str | None = None
 ) -> Audit:
     """Lay out an audit.
 
