@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,8 @@ from common.toml import Declared
 SIZES = (50, 500, 10_000)  # encounters
 BATCHES = (1, 8, 32)  # encounters of one step
 DIRECT = "direct"
+_LONGEST = 80  # characters of the sources' names in a file's
+_FEWEST = 10  # encounters of a site
 
 
 class Case(Declared):
@@ -23,12 +26,15 @@ class Case(Declared):
 
     strategy: str
     sources: tuple[SiteName, ...]
-    size: Annotated[int, Field(ge=10, le=1_000_000)]
+    size: Annotated[int, Field(ge=_FEWEST)]
 
     @property
     def name(self) -> str:
-        """Of its file."""
-        return f"{self.strategy}_{'+'.join(self.sources)}_{self.size}"
+        """Of its file, whose name has an end."""
+        joined = "+".join(self.sources)
+        if len(joined) > _LONGEST:
+            joined = f"{len(self.sources)}-sites-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+        return f"{self.strategy}_{joined}_{self.size}"
 
 
 class Audit(Declared):
@@ -71,7 +77,13 @@ def plan(
         )
     if federation.aggregation.name != "FedAvg" or federation.aggregation.noise or federation.aggregation.options:
         raise ConfigError(f"{path}: the attacks know FedAvg alone, without options and noise; remove [aggregation]")
-    cases = [Case(strategy=s, sources=sources, size=size) for s, sources in _pairs(federation, site) for size in sizes]
+    if min(sizes) < _FEWEST:
+        raise ConfigError(f"size {min(sizes)} is too small to be a site; expected {_FEWEST} encounters or more")
+    cases = [
+        Case(strategy=s, sources=sources, size=size)
+        for s, sources in _pairs(federation, site)
+        for size in dict.fromkeys(sizes)
+    ]
     if not cases:
         raise ConfigError(
             f"{path}: nothing that {site} gives away; expected it among the sources of a direction, with the strategy "
