@@ -34,23 +34,21 @@ def membership(bench: Bench, pool: Pool, released: Released) -> Iterator[Row]:
 def attribute_of(bench: Bench, pool: Pool, released: Released, place: int) -> Row:
     """Judge how well the final model gives away a finding of those it was learnt from.
 
-    Beside it: guessing without the model from how often the finding is present elsewhere, and the same attack on
-    encounters that the model never saw.
+    Beside it: guessing without the model, from how often the finding is present in the population, and the same attack
+    on encounters that the model never saw.
     """
     population = bench.population
-    labels, present = pool.labels, population.having(place, PRESENT)[pool.places]
-    known = present | population.having(place, ABSENT)[pool.places]
+    having, lacking = (population.having(place, value) for value in (PRESENT, ABSENT))
+    public, everyone = having | lacking, population.encounters.labels.numpy()
+    present, known = having[pool.places], public[pool.places]
     margins = {value: _with_value(bench, pool, released, place, value) for value in (PRESENT, ABSENT)}
-    scores, plain = np.empty(pool.trained.shape), np.empty(pool.trained.shape)
-    for k, mine in enumerate(pool.trained | pool.held):
-        elsewhere = known & ~mine
-        share = attribute.prior(present[elsewhere])
-        scores[k] = attribute.scores(margins[PRESENT][k], margins[ABSENT][k], share)
-        plain[k] = attribute.without_model(labels, elsewhere, present)
+    scores = attribute.scores(margins[PRESENT], margins[ABSENT], attribute.share_of(having[public]))
+    plain = attribute.without_model(pool.labels, everyone[public], having[public])
     truth, seed = np.broadcast_to(present, scores.shape), derive(bench.seed, "judging")
     strangers = ~(pool.trained | pool.held) & known
     members = pool.trained & known
-    with_model, without = (power(each, truth, members, seed) for each in (scores, plain))
+    with_model = power(scores, truth, members, seed)
+    without = power(np.broadcast_to(plain, scores.shape), truth, members, seed)
     others = power(scores, truth, strangers, seed)
     return {
         "seen_by": EVERYONE,

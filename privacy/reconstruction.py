@@ -31,7 +31,7 @@ def reconstruction(bench: Bench, strategy: str, sources: Sequence[str], pool: Po
     few = replace(pool, trained=pool.trained[:MOST], held=pool.held[:MOST])
     found = updates(bench, strategy, sources, few, batch)
     own = _rows(bench.population.table)
-    shares = _shares(few, len(own))
+    shares = _shares(bench, len(own))
     head = CNN not in STRATEGIES[strategy].tuned and bench.name not in sources
     attack = partial(_from_head, bench.federation.tuning.dropout) if head else tokens.from_everything
     table = tokens.Table(own, own[:0])
@@ -55,12 +55,13 @@ def _judged(
     bench: Bench, found: Sequence[Update], seen: Sequence[tokens.Finding], shares: Floats, who: str, batch: int | None
 ) -> Row:
     """Judge which tokens a change was said to hold, of all that some encounter of the site's file has."""
-    truth = np.stack([np.isin(np.arange(shares.shape[1]), each.rows) for each in found])
+    truth = np.stack([np.isin(np.arange(len(shares)), each.rows) for each in found])
     sure = np.stack([each.seen for each in seen])
-    scores = np.stack([tokens.scores(each, own) for each, own in zip(seen, shares, strict=True)])
+    scores = np.stack([tokens.scores(each, shares) for each in seen])
+    plain = np.broadcast_to(shares, scores.shape)
     counted, seed = np.ones(truth.shape, dtype=bool), derive(bench.seed, "judging")
     counted[:, NO_TOKEN] = False
-    with_change, without = (power(each, truth, counted, seed) for each in (scores, shares))
+    with_change, without = (power(each, truth, counted, seed) for each in (scores, plain))
     hits, said, there = int((sure & truth).sum()), int(sure.sum()), int((truth & counted).sum())
     return {
         "seen_by": who,
@@ -82,21 +83,18 @@ def _encounters(
     """Say how much of a single encounter is put together rightly, and how much is without the change."""
     columns = [np.unique(own) for own in bench.population.encounters.tokens.numpy().T]
     right, plain = [], []
-    for update, own, share in zip(found, seen, shares, strict=True):
+    for update, own in zip(found, seen, strict=True):
         projected, true = table.projected(update.came), update.rows[0]
         nothing = tokens.Finding(np.zeros(len(projected), dtype=bool), np.full(projected.shape[1], np.nan))
-        right.append(np.mean(tokens.encounter(own, projected, columns, share) == true))
-        plain.append(np.mean(tokens.encounter(nothing, projected, columns, share) == true))
+        right.append(np.mean(tokens.encounter(own, projected, columns, shares) == true))
+        plain.append(np.mean(tokens.encounter(nothing, projected, columns, shares) == true))
     return {"right": float(np.mean(right)), "baseline_right": float(np.mean(plain))}
 
 
-def _shares(pool: Pool, rows: int) -> Floats:
-    """Give how many of the pool's other encounters have each row, float64 (T, V)."""
-    held = pool.encounters.tokens.numpy()
-    result = []
-    for mine in pool.trained | pool.held:
-        result.append(np.bincount(held[~mine].ravel(), minlength=rows) / (~mine).sum())
-    return np.stack(result)
+def _shares(bench: Bench, rows: int) -> Floats:
+    """Give how many of the population's encounters have each row, float64 (V,)."""
+    tokens_of = bench.population.encounters.tokens.numpy()
+    return np.bincount(tokens_of.ravel(), minlength=rows) / len(tokens_of)
 
 
 def _rows(table: Tensor) -> Floats:

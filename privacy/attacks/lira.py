@@ -15,7 +15,6 @@ from common.metrics import Floats
 
 OWN_SPREAD = 20  # shadow models of a kind, on average, from which on encounters have standard deviations of their own
 _LEAST = 1e-6  # standard deviation; models that all say the same have none
-_NOTHING = 1e-9  # a ratio of no more than rounding
 
 
 def scores(margins: Floats, members: NDArray[np.bool_], shadows: NDArray[np.bool_] | None = None) -> Floats:
@@ -43,7 +42,7 @@ def scores(margins: Floats, members: NDArray[np.bool_], shadows: NDArray[np.bool
         parts = [_fit(margins[others], kind[others]) for kind in (members & counted, ~members & counted)]
         (inside, spread_in), (outside, spread_out) = parts
         ratio = norm.logpdf(margins[k], inside, spread_in) - norm.logpdf(margins[k], outside, spread_out)
-        result[k] = np.where(np.abs(ratio) > _NOTHING, ratio, 0.0)  # NaN is not
+        result[k] = np.nan_to_num(ratio, nan=0.0)
     return result
 
 

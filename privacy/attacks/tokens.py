@@ -147,7 +147,7 @@ def from_head(table: Table, before: State, after: State, pasts: Sequence[Past], 
 
 
 def scores(found: Finding, shares: Floats) -> Floats:
-    """Score tokens (V,): those that were seen first, then by the share of encounters elsewhere that have them."""
+    """Score tokens (V,): those that were seen first, then by the share of the population that has them."""
     return shares + 2.0 * found.seen
 
 
@@ -155,7 +155,7 @@ def encounter(found: Finding, projected: Floats, columns: Sequence[Rows], shares
     """Put together the one encounter of a batch of one: a row of the table for each column.
 
     A value that was seen is the column's. One that would have won where another did is not there. Of the rest, the most
-    frequent elsewhere.
+    frequent in the population.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def encounter(found: Finding, projected: Floats, columns: Sequence[Rows], shares
     columns : sequence of ndarray
         For each column the rows of the table, 0 for no token, that it may hold.
     shares : ndarray
-        float64 (V,), of encounters elsewhere that have a row; of row 0 it is not read.
+        float64 (V,), of the population's encounters that have a row; of row 0 it is not read.
     """
     above = projected - np.nan_to_num(found.height, nan=np.inf)
     beaten = (above > 1e-5 * np.abs(projected).max()).any(axis=1)

@@ -20,9 +20,8 @@ def test_a_model_that_does_not_look_at_the_finding_leaves_the_prior() -> None:
 
 
 def test_without_a_model_the_label_is_all_there_is() -> None:
-    labels = np.array([1, 1, 1, 1, 0, 0, 0, 0])
-    finding = np.array([1, 1, 0, 1, 0, 0, 1, 0], dtype=bool)
-    elsewhere = np.array([1, 1, 1, 0, 1, 1, 0, 0], dtype=bool)
-    found = attribute.without_model(labels, elsewhere, finding)
-    np.testing.assert_allclose(found[:4], np.log(2.5 / 1.5))  # 2 of 3 with the label, a half added to each
-    np.testing.assert_allclose(found[4:], np.log(0.5 / 2.5))  # none of 2
+    known = np.array([1, 1, 1, 0, 0])
+    present = np.array([1, 1, 0, 0, 0], dtype=bool)
+    found = attribute.without_model(np.array([0, 1, 1]), known, present)
+    np.testing.assert_allclose(found[1:], np.log(2.5 / 1.5))  # 2 of 3 with the label, a half added to each
+    np.testing.assert_allclose(found[0], np.log(0.5 / 2.5))  # none of 2
