@@ -109,7 +109,7 @@ class Bench:
             self._stage(
                 self.name,
                 pool.of_site(k, pool.trained),
-                pool.of_site(k, pool.held),
+                self._chosen_by(pool.of_site(k, pool.held)),
                 k,
                 purpose,
                 self.population.basis,
@@ -131,7 +131,12 @@ class Bench:
         count = round(size * len(train) / self._usable(name))
         drawn = _drawn(train, count, derive(self.seed, "sample", name, "train"))
         chosen = _drawn(held, size - count, derive(self.seed, "sample", name, "validation"))
+        chosen = self._chosen_by(chosen)
         return Source(data.table, [self._stage(name, drawn, chosen, k, "train", data.basis) for k in range(models)])
+
+    def _chosen_by(self, validation: Encounters) -> Encounters:
+        """Give what the model is chosen by: nothing, where the trainer lets no such score leave."""
+        return validation if self.trainer.selects else validation.first(0)
 
     def _usable(self, name: str) -> int:
         """Count another site's encounters to train and to validate with."""

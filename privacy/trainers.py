@@ -23,11 +23,17 @@ class Trainer(Protocol):
     ----------
     defence : str
         As it stands in the table.
+    selects : bool
+        Whether validation scores choose the model that is kept.
     """
 
     @property
     def defence(self) -> str:
         """Its name."""
+
+    @property
+    def selects(self) -> bool:
+        """Whether validation scores choose the model; without them the last one is kept."""
 
     def round(self, models: Sequence[ConceptCNN], stages: Sequence[Stage], number: int) -> None:
         """Train one round of ``stage.training.rounds`` at a source, and leave what the source answers in each model.
@@ -51,7 +57,7 @@ class Trainer(Protocol):
 class Plain:
     """Training as it is, to the bit (`client.together`)."""
 
-    defence = "none"
+    defence, selects = "none", True
 
     def round(self, models: Sequence[ConceptCNN], stages: Sequence[Stage], number: int) -> None:
         """Train one round; where there is one only, the best epoch is kept."""

@@ -152,6 +152,21 @@ def test_in_a_model_of_nobody_nobody_is_found(make: Any) -> None:
     assert row["memorised_low"] < 0 < row["memorised_high"]
 
 
+class Unchosen(Plain):
+    """Training of which no score leaves."""
+
+    selects = False
+
+
+def test_a_trainer_may_keep_the_last_model_instead_of_the_best(make: Any) -> None:
+    bench, _ = make(Unchosen(), **ALONE | {"training": {"rounds": 3, "patience": 1, "learning_rate": 0.2}})
+    pool = draw(bench.population, 200, 2, 7)
+    seen: list[Round] = []
+    found = learn(bench.sources(["salt-lake"], pool), bench.start(), bench.federation.model, Plain(), 0, seen.append)
+    assert len(seen) == 3
+    assert all(same(model, last) for model, last in zip(found, seen[-1].joined, strict=True))
+
+
 def test_sites_are_halves_of_a_pool_with_the_population_s_share_of_positives(make: Any) -> None:
     bench, _ = make()
     pool = draw(bench.population, 101, 8, 7)
