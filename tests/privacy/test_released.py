@@ -159,10 +159,13 @@ class Unchosen(Plain):
 
 
 def test_a_trainer_may_keep_the_last_model_instead_of_the_best(make: Any) -> None:
-    bench, _ = make(Unchosen(), **ALONE | {"training": {"rounds": 3, "patience": 1, "learning_rate": 0.2}})
-    pool = draw(bench.population, 200, 2, 7)
+    keys = ALONE | {"training": {"rounds": 3, "patience": 1, "learning_rate": 0.2}}
+    for trainer in (Plain(), Unchosen()):
+        bench, _ = make(trainer, **keys)
+        sources = bench.sources(["salt-lake"], draw(bench.population, 800, 2, 7))
+        assert {len(stage.validation) > 0 for stage in sources[0].stages} == {trainer.selects}
     seen: list[Round] = []
-    found = learn(bench.sources(["salt-lake"], pool), bench.start(), bench.federation.model, Plain(), 0, seen.append)
+    found = learn(sources, bench.start(), bench.federation.model, Unchosen(), 0, seen.append)
     assert len(seen) == 3
     assert all(same(model, last) for model, last in zip(found, seen[-1].joined, strict=True))
 
