@@ -117,7 +117,10 @@ class Agent:
         elif strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
         if strategy.recalibrated:
-            fitted = recalibrate(model, data.splits["train"], strategy.recalibrated)
+            if strategy.prior and task.prevalence is None:
+                raise WireError(f"strategy {task.strategy!r} needs the prevalence at the sources")
+            known = task.prevalence if strategy.prior else None
+            fitted = recalibrate(model, data.splits["train"], strategy.recalibrated, known)
         if task.strategy != SOURCE:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell)
             scored.figures |= fitted

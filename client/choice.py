@@ -1,6 +1,6 @@
 """Chooses a strategy for a target from its own encounters: the lightest that is not worse than the best.
 
-Letters: K candidates, N encounters.
+Letters: K candidates, N encounters, Q questions (`common.outcome`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from client.training import Stage, half_way, probabilities, train_steps
+from client.training import Stage, all_probabilities, half_way, train_steps
 from common.choice import Verdict
 from common.metrics import Floats, Integers
 from common.model import ConceptCNN
-from common.statistics.delong import areas
+from common.outcome import answers, told
+from common.statistics.delong import Areas
+from common.statistics.multiclass import several_labels
 from common.strategies import STRATEGIES, WITHOUT_VALIDATION
 
 
@@ -34,25 +36,29 @@ def choose(candidates: Mapping[str, ConceptCNN], stage: Stage) -> Verdict:
     names, held = list(candidates), stage.validation
     if not len(held):
         return Verdict(names.index(WITHOUT_VALIDATION))
-    return judge(held.labels.numpy(), np.stack([probabilities(model, held) for model in candidates.values()]))
+    yes = answers(candidates[names[0]].shape, held.labels.numpy())
+    asked = told(yes, stage.min_cell)
+    chances = np.stack([all_probabilities(model, held)[:, asked] for model in candidates.values()])
+    return judge(yes[:, asked], chances)
 
 
-def judge(labels: Integers, scores: Floats) -> Verdict:
-    """Choose the first candidate whose AUROC is within one standard error of the best.
+def judge(yes: Integers, chances: Floats) -> Verdict:
+    """Choose the first candidate whose AUROC, of several questions the mean, is within one standard error of the best.
 
     Parameters
     ----------
-    labels : ndarray
-        int (N,), both classes.
-    scores : ndarray
-        float64 (K, N), probabilities by each candidate, the lightest first.
+    yes : ndarray
+        int (N, Q), 1 for a yes to each question; both answers.
+    chances : ndarray
+        float64 (K, N, Q), probabilities by each candidate, the lightest first.
 
     Notes
     -----
     The rule of Breiman et al. 1984, Classification and Regression Trees, section 3.4.3; the error is that of the paired
     difference to the best (DeLong et al. 1988), which is far smaller than that of an AUROC by itself.
     """
-    found = areas(labels, scores)
+    rows = [several_labels(yes, each).area for each in chances]
+    found = Areas(np.concatenate([row.values for row in rows]), np.concatenate([row.parts for row in rows]))
     best = int(np.argmax(found.values))
     covariance = found.covariance
     own = np.diag(covariance)

@@ -118,7 +118,8 @@ def _encounters(split: Split, place: Numbers) -> Encounters:
     """Put the table's rows in the place of the tokens: a second array may be as large as the site's memory allows."""
     for block in _blocks(split.tokens):
         block[...] = place[block]
-    return Encounters(torch.from_numpy(split.tokens), torch.from_numpy(split.labels))
+    patients = None if split.patients is None else torch.from_numpy(split.patients)
+    return Encounters(torch.from_numpy(split.tokens), torch.from_numpy(split.labels), patients)
 
 
 def _blocks(tokens: Numbers) -> Iterator[Numbers]:
@@ -129,7 +130,7 @@ def _blocks(tokens: Numbers) -> Iterator[Numbers]:
 
 def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
     return {
-        name: Encounters(torch.where(split.tokens > 0, split.tokens.int() + offset, 0), split.labels)
+        name: Encounters(torch.where(split.tokens > 0, split.tokens.int() + offset, 0), split.labels, split.patients)
         for name, split in part.splits.items()
     }
 
@@ -137,4 +138,13 @@ def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
 def _join(splits: Sequence[Encounters]) -> Encounters:
     longest = max(split.tokens.shape[1] for split in splits)
     padded = [functional.pad(split.tokens, (0, longest - split.tokens.shape[1])) for split in splits]
-    return Encounters(torch.cat(padded), torch.cat([split.labels for split in splits]))
+    whose = [_whose(number, split) for number, split in enumerate(splits)]
+    patients = None if all(split.patients is None for split in splits) else torch.cat(whose)
+    return Encounters(torch.cat(padded), torch.cat([split.labels for split in splits]), patients)
+
+
+def _whose(number: int, encounters: Encounters) -> Tensor:
+    """Give the numbers of a site's patients; where it names none, of each encounter a number of its own."""
+    if encounters.patients is not None:
+        return encounters.patients
+    return torch.arange(len(encounters)) + (number << 40)

@@ -20,7 +20,7 @@ from common.errors import ConfigError
 from common.metrics import auroc
 from common.model import ConceptCNN
 from common.outcome import answers, chances, loss, told
-from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
+from common.recalibration import figures_of, prior_figures, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
 from common.strategies import CNN, LINEAR
@@ -40,17 +40,21 @@ class Encounters:
         uint8, int16 or int32 (N, L), rows of the embedding table, 0 for no token.
     labels : Tensor
         int64 (N,), the class; where there are several labels (N, C), 1 for each that an encounter has.
+    patients : Tensor or None
+        int64 (N,), numbers that tell whose encounters they are; None where each is taken for a patient of its own.
     """
 
     tokens: Tensor
     labels: Tensor
+    patients: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> Encounters:
         """Give the first encounters."""
-        return Encounters(self.tokens[:count], self.labels[:count])
+        patients = None if self.patients is None else self.patients[:count]
+        return Encounters(self.tokens[:count], self.labels[:count], patients)
 
 
 @dataclass(frozen=True)
@@ -217,11 +221,25 @@ def half_way(start: ConceptCNN, end: ConceptCNN) -> State:
     return {name: (value + other[name]) / 2 for name, value in start.state_dict().items()}
 
 
-def recalibrate(model: ConceptCNN, encounters: Encounters, numbers: int) -> dict[str, float]:
-    """Recalibrate a model's head on a site's encounters; give the numbers that were fitted."""
-    by = fit(encounters.labels.numpy(), probabilities(model, encounters), numbers)
-    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), by))
-    return dict(zip((INTERCEPT, SLOPE)[:numbers], (by.intercept, by.slope), strict=False))
+def recalibrate(
+    model: ConceptCNN, encounters: Encounters, numbers: int, prevalence: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Recalibrate a model's head on a site's encounters; give the figures that were fitted.
+
+    Parameters
+    ----------
+    numbers : int
+        See `common.recalibration.figures_of`.
+    prevalence : sequence of float, optional
+        Of each question where the model was learnt: correct for that alone, and fit nothing.
+    """
+    labels, shape = encounters.labels.numpy(), model.shape
+    if prevalence is not None:
+        figures = prior_figures(shape, labels, prevalence)
+    else:
+        figures = figures_of(shape, labels, all_probabilities(model, encounters), numbers)
+    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), shape, figures))
+    return figures
 
 
 def snapshot(model: ConceptCNN) -> State:

@@ -16,7 +16,7 @@ from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
 from common.shape import ModelShape
-from common.strategies import POOLED, STRATEGIES, TWO_CLASSES_ONLY
+from common.strategies import POOLED, STRATEGIES
 from common.toml import Declared, check, parse, resolve
 
 ONE_HOT = "one-hot"
@@ -96,7 +96,7 @@ class Federation(Declared):
     @model_validator(mode="after")
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
-        faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes()]
+        faults = [*self._unknown_names(), *self._repeated()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -115,12 +115,6 @@ class Federation(Declared):
         if POOLED in self.sites:
             faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
-
-    def _of_two_classes(self) -> list[str]:
-        if self.model.binary:
-            return []
-        only = f"is for two classes only, and [model] has {self.model.predicts}; remove it"
-        return [f"strategies: {name!r} {only}" for name in TWO_CLASSES_ONLY if name in self.strategies]
 
     def _repeated(self) -> list[str]:
         lists: dict[str, Sequence[int | str]] = {

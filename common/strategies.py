@@ -29,11 +29,13 @@ class TransferStrategy:
     from_sources : bool
         Whether the model that arrives was learnt at the sources, or is untrained.
     recalibrated : int
-        How many numbers of `common.recalibration` are fitted and travel back: 1 the intercept, 2 the slope as well.
+        What of `common.recalibration` is fitted and travels back: 1 the intercept, 2 the slope as well.
     pulled : bool
         Whether training is pulled towards the model that came, by ``tuning.pull``.
     half_of : str
         A strategy whose result is averaged, weight by weight, with the model that came.
+    prior : bool
+        Whether the intercept is not fitted, but follows from the prevalence there and here.
     candidates : tuple of str
         Strategies, lightest first, of which the target chooses one by its own encounters (`client.choice`).
     """
@@ -43,6 +45,7 @@ class TransferStrategy:
     meaning: str
     from_sources: bool = True
     recalibrated: int = 0
+    prior: bool = False
     pulled: bool = False
     half_of: str = ""
     candidates: tuple[str, ...] = ()
@@ -67,6 +70,9 @@ WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encoun
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
+    "prior": TransferStrategy(
+        (), (), "every logit shifted as the prevalence differs from the sources'", recalibrated=1, prior=True
+    ),
     "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
     "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
     "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
@@ -87,8 +93,6 @@ STRATEGIES: dict[str, TransferStrategy] = {
         candidates=CANDIDATES,
     ),
 }
-
-TWO_CLASSES_ONLY = ("intercept", "recalibrate", "auto")  # they fit, or compare by, one probability
 
 # What a task may ask of a site: to be a source, or a target under a strategy.
 ROLES = {SOURCE: TransferStrategy((EVERYTHING,), EVERYTHING, "a round of training at a source"), **STRATEGIES}

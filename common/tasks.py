@@ -15,10 +15,10 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
-from common.shape import ModelShape
-from common.strategies import TWO_CLASSES_ONLY
+from common.shape import MOST, ModelShape
 from common.toml import Declared
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 Arrays = dict[str, NDArray[np.generic]]
 
 # Everything that a site may say when it does not do what it was asked. The text of an exception never leaves it.
@@ -105,6 +105,8 @@ class Work(Task):
         classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
+    prevalence : tuple of float or None
+        At the sources: of the positive class, or of each class or label.
     """
 
     kind: Literal["work"] = "work"
@@ -118,13 +120,15 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+    prevalence: Annotated[tuple[Share, ...], Field(max_length=MOST)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
         if not self.model.binary and (self.choose_threshold or self.threshold is not None):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
-        if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
-            raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
+        questions = 1 if self.model.binary else self.model.outputs
+        if self.prevalence is not None and len(self.prevalence) != questions:
+            raise ValueError(f"prevalence: {len(self.prevalence)} numbers; the model predicts {self.model.predicts}")
         return self
 
 
