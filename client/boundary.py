@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from client.likeness import allowed
 from client.refusals import OtherLabelError, TooFarError
 from client.site_file import Site
 from common import __version__
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
+from common.likeness import LIKENESS
 from common.shape import ModelShape
 from common.tasks import Greet, Request, Work
 
@@ -51,7 +53,9 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
     check_label(sites, task.model)
     for site in sites:
         policy = site.policy
-        if task.strategy not in policy.strategies:
+        if task.strategy == LIKENESS:
+            allowed(site, task)
+        elif task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
         training = task.training
         if training is None:

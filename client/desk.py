@@ -11,6 +11,7 @@ from client.approvals import check_approved
 from client.boundary import check_work, read_task
 from client.ledger import Ledger, mark_of
 from client.refusals import code_of
+from client.releases import Releases
 from client.site_file import Site, load_site
 from common.errors import SitebridgeError
 from common.tasks import Answer, Greet, Request, Work
@@ -32,7 +33,7 @@ class Desk:
 
     def __init__(self, site_file: Path, folder: Path) -> None:
         self.site_file, self.folder = site_file, folder
-        self.ledger = Ledger(folder)
+        self.ledger, self.releases = Ledger(folder), Releases(folder)
         self.name = ""  # until a site file could be read
         self._read = ""  # digest of the site file that the agent is of
         self._agent: Agent | None = None
@@ -71,7 +72,7 @@ class Desk:
         digest = hashlib.sha256(content).hexdigest()
         if self._agent is None or digest != self._read:
             self._agent, self._answered = None, None
-            self._agent, self._read = Agent([load_site(self.site_file)]), digest
+            self._agent, self._read = Agent([load_site(self.site_file)], self.releases), digest
             self.name = self._agent.name
         return self._agent
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from common.config import Name
 from common.figures import LEAVING
+from common.likeness import Likeness
 from common.strategies import ROLES
 from common.toml import Declared
 
@@ -39,6 +40,9 @@ class Policy(Declared):
         Whether only tasks of a federation that a data steward approved (`client.approvals`) are done. Deployed only.
     federations : tuple of str or None
         Names of federations that may be approved; None for any.
+    likeness : Likeness or None
+        The most that all mean embeddings (`common.likeness`) that the site ever tells may cost a patient together; None
+        where it tells none.
     """
 
     strategies: tuple[str, ...] = Field(default=tuple(ROLES), min_length=1)
@@ -50,6 +54,7 @@ class Policy(Declared):
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None
+    likeness: Likeness | None = None
 
     @field_validator("strategies")
     @classmethod

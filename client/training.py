@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from common.outcome import answers, chances, loss, told
 from common.recalibration import figures_of, prior_figures, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
+from common.shape import ModelShape
 from common.strategies import CNN, LINEAR
 from common.wire import PARTS
 
@@ -253,13 +255,29 @@ def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
     return torch.cat([model.features(chunk) for chunk in torch.split(encounters.tokens, _CHUNK)])
 
 
+class Baseline(Protocol):
+    """What gives probabilities and is no network: an ensemble of some, or a logistic regression."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """What is predicted."""
+
+    def chances(self, encounters: Encounters) -> NDArray[np.float64]:
+        """Give the probability of a yes to each question, float64 (N, Q)."""
+
+
+Model = ConceptCNN | Baseline
+
+
 @torch.no_grad()
-def all_probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def all_probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of a yes to each question, float64 (N, Q)."""
+    if not isinstance(model, ConceptCNN):
+        return model.chances(encounters)
     return chances(model.shape, model.head(pooled(model, encounters)))
 
 
-def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of being positive, float64 (N,).
 
     Raises
@@ -272,7 +290,7 @@ def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float
     return all_probabilities(model, encounters)[:, 0]
 
 
-def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
+def validation_auroc(model: Model, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
     if len(validation) == 0:
         return None

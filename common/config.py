@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
+from common.likeness import Likeness
 from common.shape import ModelShape
 from common.strategies import POOLED, STRATEGIES
 from common.toml import Declared, check, parse, resolve
@@ -56,6 +57,8 @@ class Aggregation(Declared):
     """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
 
     name: str = "FedAvg"
+    weights: Literal["size", "equal", "likeness"] = "size"  # by what a source counts
+    likeness: Likeness = Likeness()  # what being asked how like the target they are may cost patients
     options: dict[str, Number] = Field(default_factory=dict)
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
 
@@ -96,7 +99,7 @@ class Federation(Declared):
     @model_validator(mode="after")
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
-        faults = [*self._unknown_names(), *self._repeated()]
+        faults = [*self._unknown_names(), *self._repeated(), *self._one_target()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -115,6 +118,20 @@ class Federation(Declared):
         if POOLED in self.sites:
             faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
+
+    def _one_target(self) -> list[str]:
+        """Check that there is one target that sources can be like."""
+        if self.aggregation.weights != "likeness":
+            return []
+        targets: dict[tuple[str, ...], set[str]] = {}
+        for direction in self.directions:
+            targets.setdefault(tuple(direction.sources), set()).update(direction.targets)
+        return [
+            f'aggregation.weights is "likeness", of one target; from {", ".join(sources)} go models to '
+            f"{', '.join(sorted(to)) or 'none'}: give them one, and the others files of their own"
+            for sources, to in targets.items()
+            if len(to) != 1
+        ]
 
     def _repeated(self) -> list[str]:
         lists: dict[str, Sequence[int | str]] = {

@@ -6,6 +6,7 @@ import re
 
 from common.choice import CHOICE
 from common.errors import WireError
+from common.likeness import NOISE
 
 METRICS = (
     "auroc",
@@ -27,11 +28,11 @@ _NAME = r"(\.[a-z0-9][a-z0-9-]{0,39})?"  # of a class or label, where there are 
 _FIGURE = re.compile(
     rf"num-examples|threshold|(came\.)?(validation|test){_NAME}\.(?P<metric>{_METRIC})(\.low|\.high)?"
     rf"|recalibration{_NAME}\.(?P<fitted>intercept|slope)"
-    rf"|{CHOICE}|{CHOICE}\.(?P<candidate>[a-z0-9-]+)\.(behind|error)"
+    rf"|{re.escape(NOISE)}|{CHOICE}|{CHOICE}\.(?P<candidate>[a-z0-9-]+)\.(behind|error)"
     rf"|test{_NAME}\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
 )
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
-_RANGES = {WEIGHT: (1.0, 1e9), CHOICE: (0.0, 100.0), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
+_RANGES = {WEIGHT: (1.0, 1e9), NOISE: (0.0, 1e3), CHOICE: (0.0, 100.0), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
 _RANGES |= dict.fromkeys((*METRICS[3:5], *_FITTED), _ANY)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from scipy.special import logit, log_softmax
+from scipy.special import log_softmax, logit
 from torch import Tensor
 
 from common.metrics import Floats, Integers
@@ -78,9 +78,9 @@ def prior_figures(shape: ModelShape, labels: Integers, prevalence: Sequence[floa
     yes = answers(shape, labels)
     here = yes.mean(axis=0)
     names = (INTERCEPT,) if shape.binary else tuple(f"{_OF}.{name}.intercept" for name in shape.names)
-    change = (lambda p: float(np.log(p))) if not shape.binary and shape.labels is None else lambda p: float(logit(p))
+    change = np.log if not shape.binary and shape.labels is None else logit  # of a softmax's logit, or of a sigmoid's
     known = [q for q in range(yes.shape[1]) if 0 < here[q] < 1]
-    return {names[q]: change(here[q]) - change(prevalence[q]) for q in known}
+    return {names[q]: float(change(here[q]) - change(prevalence[q])) for q in known}
 
 
 def fit(labels: Integers, probabilities: Floats, numbers: int) -> Recalibration:

@@ -36,6 +36,12 @@ class TransferStrategy:
         A strategy whose result is averaged, weight by weight, with the model that came.
     prior : bool
         Whether the intercept is not fitted, but follows from the prevalence there and here.
+    personal : bool
+        Whether each source keeps a linear head of its own, and only the CNN is learnt together.
+    ensemble : bool
+        Whether the model of every source that trains alone arrives, and the mean of their probabilities is scored.
+    logistic : bool
+        Whether the site fits a logistic regression instead of the network, and nothing arrives.
     candidates : tuple of str
         Strategies, lightest first, of which the target chooses one by its own encounters (`client.choice`).
     """
@@ -48,6 +54,9 @@ class TransferStrategy:
     prior: bool = False
     pulled: bool = False
     half_of: str = ""
+    personal: bool = False
+    ensemble: bool = False
+    logistic: bool = False
     candidates: tuple[str, ...] = ()
 
     @property
@@ -58,17 +67,24 @@ class TransferStrategy:
     @property
     def kept(self) -> tuple[str, ...]:
         """Parts that the coordinator has of the target's model in the end."""
+        if self.personal:
+            return EVERYTHING  # its CNN is in no other file
         return (LINEAR,) if self.recalibrated else self.returned
 
 
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
+LOGISTIC, ENSEMBLE, FEDPER = "logistic", "ensemble", "fedper"
 FULL, HALF_WAY = "full", "half-way"
 CANDIDATES = ("direct", "linear", HALF_WAY, FULL)  # of "auto", lightest first; what only recalibrates ranks as "direct"
 WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encounters to choose by
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
+    LOGISTIC: TransferStrategy(
+        (), (), "no transfer: logistic regression on the site's own findings", from_sources=False, logistic=True
+    ),
+    ENSEMBLE: TransferStrategy((), (), "the mean probability of models that each source trained alone", ensemble=True),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
     "prior": TransferStrategy(
         (), (), "every logit shifted as the prevalence differs from the sources'", recalibrated=1, prior=True
@@ -76,6 +92,12 @@ STRATEGIES: dict[str, TransferStrategy] = {
     "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
     "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
     "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
+    FEDPER: TransferStrategy(
+        ((LINEAR,),),
+        (LINEAR,),
+        "a new linear head tuned at the target, on a CNN that sources learnt with heads of their own",
+        personal=True,
+    ),
     "layer-wise": TransferStrategy(
         ((LINEAR,), EVERYTHING), EVERYTHING, "the linear head tuned at the target, then CNN and head"
     ),

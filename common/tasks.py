@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.likeness import Likeness
 from common.shape import MOST, ModelShape
 from common.toml import Declared
 
@@ -107,6 +108,8 @@ class Work(Task):
         Such a threshold as the sources chose it.
     prevalence : tuple of float or None
         At the sources: of the positive class, or of each class or label.
+    likeness : Likeness or None
+        Of the task "likeness" alone: what the mean that is asked for may cost a patient.
     """
 
     kind: Literal["work"] = "work"
@@ -121,6 +124,7 @@ class Work(Task):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
     prevalence: Annotated[tuple[Share, ...], Field(max_length=MOST)] | None = None
+    likeness: Likeness | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:

@@ -100,7 +100,7 @@ def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> No
     """Run the ServerApp over a grid of the sites, and one node more for all of them pooled."""
     from server.app import app
 
-    nodes = {name: {"site-files": str(file)} for name, file in files.items()}
+    nodes = {name: {"site-files": str(file), "out": str(folder)} for name, file in files.items()}
     if POOLED in federation.strategies:
         nodes[POOLED] = {"site-files": "|".join(str(file) for file in files.values())}
     config: UserConfig = {"federation": str(folder / RESOLVED), "out": str(folder)}
