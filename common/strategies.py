@@ -81,10 +81,6 @@ WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encoun
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
-    LOGISTIC: TransferStrategy(
-        (), (), "no transfer: logistic regression on the site's own findings", from_sources=False, logistic=True
-    ),
-    ENSEMBLE: TransferStrategy((), (), "the mean probability of models that each source trained alone", ensemble=True),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
     "prior": TransferStrategy(
         (), (), "every logit shifted as the prevalence differs from the sources'", recalibrated=1, prior=True
@@ -92,12 +88,6 @@ STRATEGIES: dict[str, TransferStrategy] = {
     "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
     "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
     "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
-    FEDPER: TransferStrategy(
-        ((LINEAR,),),
-        (LINEAR,),
-        "a new linear head tuned at the target, on a CNN that sources learnt with heads of their own",
-        personal=True,
-    ),
     "layer-wise": TransferStrategy(
         ((LINEAR,), EVERYTHING), EVERYTHING, "the linear head tuned at the target, then CNN and head"
     ),
@@ -113,6 +103,17 @@ STRATEGIES: dict[str, TransferStrategy] = {
         EVERYTHING,
         f"one of {', '.join(CANDIDATES)}, as the target's own encounters say",
         candidates=CANDIDATES,
+    ),
+    # baselines
+    FEDPER: TransferStrategy(
+        ((LINEAR,),),
+        (LINEAR,),
+        "a new linear head tuned at the target, on a CNN that sources learnt with heads of their own",
+        personal=True,
+    ),
+    ENSEMBLE: TransferStrategy((), (), "the mean probability of models that each source trained alone", ensemble=True),
+    LOGISTIC: TransferStrategy(
+        (), (), "no transfer: logistic regression on the site's own findings", from_sources=False, logistic=True
     ),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,16 +93,12 @@ def weigh(means: NDArray[np.float64], noises: NDArray[np.float64]) -> tuple[NDAr
     alike the factors. Of d the noise is taken off, M times the sum of both variances on average, since the smaller
     sites have more of it.
     """
-    squared = {
-        pair: float(((means[pair[0]] - means[pair[1]]) ** 2).sum()) for pair in combinations(range(len(means)), 2)
-    }
-    median, last = float(np.median(list(squared.values()))), len(means) - 1
-    distances = np.array(
-        [squared[k, last] - means.shape[1] * (noises[k] ** 2 + noises[last] ** 2) for k in range(last)]
-    )
-    distances = np.maximum(distances, 0.0)
+    squared = ((means[:, None] - means) ** 2).sum(axis=2)
+    median = float(np.median(squared[np.triu_indices(len(means), 1)]))
+    noise = means.shape[1] * (noises[:-1] ** 2 + noises[-1] ** 2)
+    distances = np.maximum(squared[:-1, -1] - noise, 0.0)
     if median == 0:
-        return distances, np.ones(last)
+        return distances, np.ones(len(distances))
     return distances, np.exp(-(distances - distances.min()) / median)
 
 

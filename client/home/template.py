@@ -83,6 +83,7 @@ approval = true  # only federations that a data steward approved: sitebridge sit
 # federations = ["flu-2026"]  # names that may be approved; without it, any
 # metrics = ["auroc"]  # that may leave; without it, all
 # max_change = 10.0  # the largest change of the weights (L2 norm) that may leave; without it, no limit
+# likeness = {{ epsilon = 1.0, delta = 1e-5 }}  # how like other sites' your patients are may be told, with noise
 """
 _EXAMPLE = """\
 dry_cough = "C0850149"  {mark}: columns of your table

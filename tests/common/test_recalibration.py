@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from common.recalibration import fit, recalibrated
-from common.statistics.calibration import Recalibration
+from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
+from common.shape import ModelShape
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
@@ -53,5 +53,5 @@ def test_the_head_gives_the_recalibrated_logit(intercept: float, slope: float) -
         both = pooled @ of["linear.weight"].T + of["linear.bias"]
         return both[:, 1] - both[:, 0]
 
-    after = recalibrated(head, Recalibration(intercept, slope))
+    after = recalibrated(head, ModelShape(), {INTERCEPT: intercept, SLOPE: slope})
     torch.testing.assert_close(logit(after), intercept + slope * logit(head), rtol=1e-4, atol=1e-3)
