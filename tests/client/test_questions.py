@@ -179,7 +179,7 @@ def test_a_greeting_of_the_same_label(hill: Make) -> None:
     [
         ({"threshold": 0.3}, "the model predicts the classes flu, rsv, none; only two classes have one"),
         ({"choose_threshold": True}, "only two classes have one"),
-        ({"strategy": "recalibrate"}, "strategy 'recalibrate' is for two classes only, not for the classes flu, rsv"),
+        ({"prevalence": (0.3,)}, "prevalence: 1 numbers; the model predicts the classes flu, rsv, none"),
     ],
 )
 def test_what_is_for_two_classes_only(change: dict[str, Any], words: str) -> None:
