@@ -59,6 +59,17 @@ def test_the_choice_is_the_first_within_an_error_of_the_best(seed: int, models: 
     assert found.chosen == within.index(True)
 
 
+def test_of_several_questions_the_mean_counts_and_its_error() -> None:
+    draw = np.random.default_rng(0)
+    yes = np.stack([np.arange(40) % 2, np.arange(40) // 20], axis=1)
+    chances = draw.random((3, 40, 2)) + 0.3 * yes
+    found = judge(yes, chances)
+    means = [roc_auc_score(yes, each, average="macro") for each in chances]
+    assert found.behind == pytest.approx([max(means) - mean for mean in means])
+    twice = judge(np.repeat(yes[:, :1], 2, axis=1), np.repeat(chances[:, :, :1], 2, axis=2))
+    assert twice.errors == pytest.approx(judge(yes[:, :1], chances[:, :, :1]).errors)  # one question asked twice
+
+
 def test_the_reason_in_words() -> None:
     names = ("direct", "linear")
     figures = {"choice": 1.0, "choice.direct.behind": 0.05, "choice.direct.error": 0.02}

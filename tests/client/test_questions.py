@@ -21,7 +21,7 @@ from common.config import Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
 from common.shape import ModelShape
-from common.strategies import EVERYTHING
+from common.strategies import CANDIDATES, EVERYTHING
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import pack
 
@@ -230,3 +230,16 @@ def test_the_check_names_classes_of_few(hill: Make) -> None:
         "none: nothing of it leaves; nothing is trained here"
     )
     assert test_part[1].endswith("without rsv: nothing of it leaves")
+
+
+def test_a_target_chooses_by_the_mean_of_what_may_be_told(hill: Make) -> None:
+    """As far behind as the validation AUROCs that each candidate tells by itself, a class of few left out."""
+    agent = hill(validation=(40, 40, 5))
+    chose = ask(agent, work(strategy="auto")).figures
+    tuned = {name: None if name == "direct" else TRAINING for name in CANDIDATES}
+    alone = {name: ask(agent, work(strategy=name, training=own)).figures for name, own in tuned.items()}
+    scores = {name: figures["validation.auroc"] for name, figures in alone.items()}
+    assert "validation.none.auroc" not in alone["full"]
+    behind = {name: chose[f"choice.{name}.behind"] for name in CANDIDATES}
+    assert behind == pytest.approx({name: max(scores.values()) - score for name, score in scores.items()}, abs=1e-9)
+    assert max(behind.values()) > 0
