@@ -126,10 +126,7 @@ class Agent:
         elif strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu)
         if strategy.recalibrated:
-            if strategy.prior and task.prevalence is None:
-                raise WireError(f"strategy {task.strategy!r} needs the prevalence at the sources")
-            known = task.prevalence if strategy.prior else None
-            fitted = recalibrate(model, data.splits["train"], strategy.recalibrated, known)
+            fitted = self._recalibrate(model, task, strategy, data)
         if task.strategy != SOURCE:
             scored = score_splits(model, task, data.splits, self.name, self._min_cell)
             scored.figures |= fitted
@@ -176,6 +173,14 @@ class Agent:
             if strategy.half_of:
                 model.load_state_dict(half_way(came, model))
         self._check_finite(model, task)
+
+    def _recalibrate(
+        self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared
+    ) -> dict[str, float]:
+        if strategy.prior and task.prevalence is None:
+            raise WireError(f"strategy {task.strategy!r} needs the prevalence at the sources")
+        known = task.prevalence if strategy.prior else None
+        return recalibrate(model, data.splits["train"], strategy.recalibrated, known)
 
     def _choose(self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared) -> dict[str, float]:
         """Do what the chosen candidate does; say which it is, and how far the others are behind."""
