@@ -104,7 +104,7 @@ def test_a_mean_is_told_at_the_approved_cost_and_to_no_other_federation(
     site: Site, write: Callable[..., Path], approved: Path, federation: Federation
 ) -> None:
     asked = {"strategy": "likeness", "training": None}
-    with pytest.raises(NotApprovedError, match="other values: strategy$"):
+    with pytest.raises(NotApprovedError, match=r"other values: strategy$"):
         check(approved, work(federation, **asked, likeness=Likeness()))
     directions = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
     path = write(directions=directions, aggregation={"weights": "likeness", "likeness": {"epsilon": 0.5}})
