@@ -10,20 +10,34 @@ from functools import cached_property
 
 import torch
 
+from client import likeness
+from client.baselines import ensemble_of, fit_logistic
 from client.boundary import check_change, check_label, check_work, let_out, read_task
 from client.choice import choose, tuned
 from client.preparation import Prepared, fingerprint, pool, prepare
 from client.privacy.ledger import PrivacyLedger
 from client.privacy.protection import Protection, populations, protection_of
 from client.refusals import DivergedError, TooFewError, code_of
+from client.releases import Releases
 from client.scored import Scored
 from client.scores import enough, trainable
 from client.site_file import Site
-from client.training import Stage, State, half_way, recalibrate, snapshot, train_round, train_steps
+from client.training import (
+    Baseline,
+    Encounters,
+    Stage,
+    State,
+    half_way,
+    recalibrate,
+    snapshot,
+    train_round,
+    train_steps,
+)
 from common import __version__
 from common.choice import figures_of
 from common.errors import SitebridgeError, WireError
 from common.figures import LEAVING, WEIGHT
+from common.likeness import LIKENESS
 from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.shape import ModelShape
@@ -45,6 +59,8 @@ class Agent:
         One; several are pooled under the name "pooled".
     ledger : PrivacyLedger, optional
         What patients have spent; without one it is kept in memory, as long as this agent is.
+    releases : Releases, optional
+        What was told of how like patients are; without them it is kept in memory, as long as this agent is.
 
     Notes
     -----
@@ -52,9 +68,12 @@ class Agent:
     `common.tasks.FAILURES`; the words stay in the log of this process.
     """
 
-    def __init__(self, sites: Sequence[Site], ledger: PrivacyLedger | None = None) -> None:
+    def __init__(
+        self, sites: Sequence[Site], ledger: PrivacyLedger | None = None, releases: Releases | None = None
+    ) -> None:
         self.sites = tuple(sites)
         self.ledger = PrivacyLedger() if ledger is None else ledger
+        self.releases = Releases() if releases is None else releases
         self._prepared: dict[tuple[Embedding, bool], Prepared] = {}
 
     @cached_property
@@ -87,7 +106,7 @@ class Agent:
         task = read_task(request)
         if isinstance(task, Greet):
             return self._greet(task)
-        return self._work(task, request)
+        return self._mean(task) if task.strategy == LIKENESS else self._work(task, request)
 
     def _greet(self, task: Greet) -> Answer:
         """Say which embedding space and which words this site has; neither depends on a patient."""
@@ -105,6 +124,8 @@ class Agent:
             raise WireError(f"strategy {task.strategy!r} is not known here")
         check_work(self.sites, task)  # the site's file is asked before any data is touched
         data = self._prepare(task.embedding, whole=task.privacy is not None)
+        if strategy.ensemble or strategy.logistic:
+            return self._baseline(task, strategy, data, request, self._protected(task, data))
         dimension = data.table.shape[1]
         # before anything of the task's size is made
         weights = unpack(request.arrays, EVERYTHING, dimension, task.model)
@@ -114,8 +135,7 @@ class Agent:
         model.load_state_dict(weights)
         if strategy.tuned or strategy.recalibrated:
             self._check_enough(data, task.model)
-        protection = protection_of(self.sites, task, data.splits["train"])
-        self.ledger.charge(protection.charges, populations(self.sites), task.run)  # before any of it is computed
+        protection = self._protected(task, data)
         scored = Scored()
         if task.strategy == SOURCE and task.score:
             scored = protection.score(model, task, data.splits, self.name, self._min_cell, "came.")  # before it changes
@@ -125,7 +145,7 @@ class Agent:
         elif strategy.tuned:
             self._tune(model, task, strategy, data, request.proximal_mu, protection)
         if strategy.recalibrated:
-            fitted = recalibrate(model, data.splits["train"], strategy.recalibrated)
+            fitted = self._recalibrate(model, task, strategy, data)
         if task.strategy != SOURCE:
             scored = protection.score(model, task, data.splits, self.name, self._min_cell)
             scored.figures |= fitted
@@ -134,6 +154,33 @@ class Agent:
         if strategy.tuned:
             scored.figures[WEIGHT] = float(protection.patients or len(data.splits["train"]))
         return self._let_out(scored, arrays)
+
+    def _protected(self, task: Work, data: Prepared) -> Protection:
+        """Say how a task is kept from telling of a patient; what it costs is spent before any of it is computed."""
+        protection = protection_of(self.sites, task, data.splits["train"])
+        self.ledger.charge(protection.charges, populations(self.sites), task.run)
+        return protection
+
+    def _baseline(
+        self, task: Work, strategy: TransferStrategy, data: Prepared, request: Request, protection: Protection
+    ) -> Answer:
+        """Score what is no single network."""
+        model: Baseline
+        if strategy.ensemble:
+            model = ensemble_of(request.arrays, data.table, task.model)
+        else:
+            unpack(request.arrays, (), data.table.shape[1], task.model)
+            self._check_enough(data, task.model)
+            train, validation = data.splits["train"], self._chosen_by(data, task.model)
+            model = fit_logistic(task.model, train, validation, len(data.table), self._min_cell)
+        return self._let_out(protection.score(model, task, data.splits, self.name, self._min_cell), {})
+
+    def _mean(self, task: Work) -> Answer:
+        """Tell how like this site's patients are to others'."""
+        check_work(self.sites, task)
+        if len(self.sites) > 1:
+            raise WireError("a mean is asked of one site, not of sites whose patients are pooled")
+        return likeness.answer(self.sites[0], task, self._prepare(likeness.as_seen(task.embedding)), self.releases)
 
     def _let_out(self, scored: Scored, arrays: dict[str, Flat]) -> Answer:
         """Give the answer that the site's policy lets out."""
@@ -159,6 +206,14 @@ class Agent:
             if strategy.half_of:
                 model.load_state_dict(half_way(came, model))
         self._check_finite(model, task)
+
+    def _recalibrate(
+        self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared
+    ) -> dict[str, float]:
+        if strategy.prior and task.prevalence is None:
+            raise WireError(f"strategy {task.strategy!r} needs the prevalence at the sources")
+        known = task.prevalence if strategy.prior else None
+        return recalibrate(model, data.splits["train"], strategy.recalibrated, known)
 
     def _choose(
         self, model: ConceptCNN, task: Work, strategy: TransferStrategy, data: Prepared
@@ -191,12 +246,9 @@ class Agent:
         # A site that trains alone draws what it would draw as the one source: the two then give the same bits.
         strategy = ROLES[name]
         purpose = "train" if name in (SOURCE, LOCAL) else strategy.half_of or name
-        validation = data.splits["validation"]
-        if not enough(validation, self._min_cell, task.model):
-            validation = validation.first(0)  # nothing to select by, as for the coordinator
         return Stage(
             data.splits["train"],
-            validation,
+            self._chosen_by(data, task.model),
             training,
             strategy.tuned,
             seed_of=lambda number: derive(task.seed, purpose, self.name, number),
@@ -204,6 +256,11 @@ class Agent:
             basis=data.basis,
             min_cell=self._min_cell,
         )
+
+    def _chosen_by(self, data: Prepared, shape: ModelShape) -> Encounters:
+        """Give the validation encounters; none where they are too few to select by, as for the coordinator."""
+        validation = data.splits["validation"]
+        return validation if enough(validation, self._min_cell, shape) else validation.first(0)
 
     def _check_finite(self, model: ConceptCNN, task: Work) -> None:
         if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):

@@ -19,7 +19,8 @@ from client.refusals import NotApprovedError
 from common.config import ONE_HOT, Federation, digest, load_federation
 from common.errors import ConfigError
 from common.files import write_atomically
-from common.strategies import SOURCE
+from common.likeness import LIKENESS
+from common.strategies import ENSEMBLE, SOURCE
 from common.tasks import Greet, Request, Work
 from common.toml import Declared, read_toml
 
@@ -151,6 +152,8 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
     source = task.strategy == SOURCE
     rounds = training.rounds if training is not None and source else 1
     pull = federation.aggregation.options.get("proximal_mu", 0.0) if source else 0.0
+    pulls = {pull, 0.0} if ENSEMBLE in federation.strategies else {pull}  # each by itself, they are not pulled
+    likeness = federation.aggregation.likeness if task.strategy == LIKENESS else None
     agreed = {
         "strategy": task.strategy in tasks_of(federation, site),
         "seed": task.seed in federation.seeds,
@@ -158,6 +161,7 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
         "privacy": task.privacy == federation.privacy,
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),
-        "proximal_mu": request.proximal_mu == pull,
+        "proximal_mu": request.proximal_mu in pulls,
+        "likeness": task.likeness == likeness,
     }
     return [name for name, fits in agreed.items() if not fits]

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from client.likeness import allowed
 from client.refusals import NotPrivateError, OtherLabelError, TooFarError
 from client.site_file import Site
 from common import __version__
 from common.config import Training
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
+from common.likeness import LIKENESS
 from common.shape import ModelShape
 from common.strategies import ROLES
 from common.tasks import Greet, Request, Work
@@ -53,10 +55,12 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
     check_label(sites, task.model)
     for site in sites:
         policy = site.policy
-        if task.strategy not in policy.strategies:
+        if task.strategy == LIKENESS:
+            allowed(site, task)
+        elif task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
         strategy = ROLES.get(task.strategy)
-        learns = strategy is not None and (strategy.tuned or strategy.recalibrated)
+        learns = strategy is not None and (strategy.tuned or strategy.recalibrated or strategy.logistic)
         if policy.privacy is not None and policy.privacy.required and learns and task.privacy is None:
             raise NotPrivateError(
                 f"{site.path}: policy.privacy.required is true; the federation has no [privacy], for {task.strategy!r}"

@@ -12,6 +12,7 @@ from client.boundary import check_work, read_task
 from client.ledger import Ledger, mark_of
 from client.privacy.ledger import PrivacyLedger
 from client.refusals import code_of
+from client.releases import Releases
 from client.site_file import Site, load_site
 from client.told import Told
 from common.errors import SitebridgeError
@@ -36,6 +37,7 @@ class Desk:
         self.site_file, self.folder = site_file, folder
         self.ledger, self.privacy = Ledger(folder), PrivacyLedger(folder)
         self.told = Told(folder)
+        self.releases = Releases(folder)
         self.name = ""  # until a site file could be read
         self._read = ""  # digest of the site file that the agent is of
         self._agent: Agent | None = None
@@ -74,7 +76,8 @@ class Desk:
         digest = hashlib.sha256(content).hexdigest()
         if self._agent is None or digest != self._read:
             self._agent, self._answered = None, None
-            self._agent, self._read = Agent([load_site(self.site_file)], self.privacy), digest
+            self._agent = Agent([load_site(self.site_file)], self.privacy, self.releases)
+            self._read = digest
             self.name = self._agent.name
         return self._agent
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from flwr.app import Context
 
 from client.agent import Agent
+from client.releases import Releases
 from client.site_file import load_site
 from common.config import load_federation, site_files
 from common.errors import SitebridgeError
@@ -15,6 +16,8 @@ from common.tasks import Answer, Request
 
 SITE_FILES = "site-files"  # node configuration: the site's file; several, joined by "|", are pooled
 FEDERATION = "federation"  # run configuration: the federation's file, in Flower's own simulation
+OUT = "out"  # node configuration of the in-process grid, or run configuration: the run's folder
+AGENTS = "agents"  # in the run's folder: what agents remember
 
 log = logging.getLogger("sitebridge.site")
 _agents: dict[tuple[int, tuple[Path, ...]], Agent] = {}
@@ -23,7 +26,7 @@ _agents: dict[tuple[int, tuple[Path, ...]], Agent] = {}
 def answer(request: Request, context: Context) -> Answer:
     """Let the agent of this node answer; a site that cannot even start says so by a code."""
     try:
-        agent = _agent(context.run_id, _files(context))
+        agent = _agent(context.run_id, _files(context), _folder(context))
     except SitebridgeError as error:
         log.error("%s", error)
         return Answer("bad-site-file", "")
@@ -47,10 +50,18 @@ def _files(context: Context) -> tuple[Path, ...]:
     return (every[number],) if number < len(every) else every
 
 
-def _agent(run: int, files: tuple[Path, ...]) -> Agent:
+def _folder(context: Context) -> Path | None:
+    """Give where agents of this run remember what they told; None where nobody says."""
+    out = str(context.node_config.get(OUT, "") or context.run_config.get(OUT, ""))
+    return Path(out) / AGENTS if out else None
+
+
+def _agent(run: int, files: tuple[Path, ...], folder: Path | None) -> Agent:
     """Start an agent, or take the one that this run started; one process may host several sites."""
     for key in [key for key in _agents if key[0] != run]:
         del _agents[key]  # files may have changed since that run
     if (run, files) not in _agents:
-        _agents[run, files] = Agent([load_site(path) for path in files])
+        sites = [load_site(path) for path in files]
+        own = None if folder is None or len(sites) > 1 else folder / sites[0].name
+        _agents[run, files] = Agent(sites, releases=Releases(own))
     return _agents[run, files]

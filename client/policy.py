@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from client.privacy.policy import PrivacyPolicy
 from common.config import Name
 from common.figures import LEAVING
+from common.likeness import Likeness
 from common.strategies import ROLES
 from common.toml import Declared
 
@@ -44,6 +45,9 @@ class Policy(Declared):
         Names of federations that may be approved; None for any.
     privacy : PrivacyPolicy or None
         What patients may spend of their privacy; None where nobody counts.
+    likeness : Likeness or None
+        The most that all mean embeddings (`common.likeness`) that the site ever tells may cost a patient together; None
+        where it tells none.
     """
 
     strategies: tuple[str, ...] = Field(default=tuple(ROLES), min_length=1)
@@ -57,6 +61,7 @@ class Policy(Declared):
     approval: bool = False
     federations: tuple[Name, ...] | None = None
     privacy: PrivacyPolicy | None = None
+    likeness: Likeness | None = None
 
     @field_validator("strategies")
     @classmethod

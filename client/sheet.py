@@ -12,6 +12,7 @@ from client.site_file import Site
 from common.concepts import SENTENCE
 from common.config import ONE_HOT
 from common.errors import SitebridgeError
+from common.likeness import NUMBERS, Likeness
 from common.shape import ModelShape
 from common.strategies import ROLES, TransferStrategy
 
@@ -84,14 +85,27 @@ def _leaving(site: Site) -> str:
     ]
     if not shape.binary:
         lines += ["", f"Counts and metrics are of each of {', '.join(shape.names)} against the rest, and their means."]
+    if (cost := policy.likeness) is not None:
+        lines += ["", _mean(cost)]
     refused = [name for name in ROLES if name not in policy.strategies]
     if refused:
         lines += ["", f"Refused by this site's policy: {', '.join(refused)}."]
     return "\n".join([*lines, "", *_limits(policy)])
 
 
+def _mean(cost: Likeness) -> str:
+    return (
+        f"Where a federation weighs its sources by likeness: once for each embedding, {NUMBERS} numbers, the mean over "
+        "patients of the words of what their training encounters have, with Gaussian noise drawn here. All such means "
+        f"together cost each patient at most epsilon {cost.epsilon:g} at delta {cost.delta:g} of differential privacy; "
+        "the same question has the same answer, from `agent/likeness.json`."
+    )
+
+
 def _row(name: str, strategy: TransferStrategy, site: Site, shape: ModelShape) -> str:
-    if numbers := strategy.recalibrated:
+    if fitted := strategy.recalibrated:
+        slopes = fitted - 1 if shape.labels is None else (fitted - 1) * shape.outputs
+        numbers = (1 if shape.binary else shape.outputs) + slopes
         return f"| `{name}`: {strategy.meaning} | none; of the recalibration, | {numbers} ({8 * numbers}) |"
     if not strategy.returned:
         return f"| `{name}`: {strategy.meaning} | none | 0 |"

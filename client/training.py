@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -21,9 +21,10 @@ from common.errors import ConfigError
 from common.metrics import auroc
 from common.model import ConceptCNN
 from common.outcome import answers, chances, loss, told
-from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
+from common.recalibration import figures_of, prior_figures, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
+from common.shape import ModelShape
 from common.strategies import CNN, LINEAR
 from common.wire import PARTS
 
@@ -236,11 +237,25 @@ def half_way(start: ConceptCNN, end: ConceptCNN) -> State:
     return {name: (value + other[name]) / 2 for name, value in start.state_dict().items()}
 
 
-def recalibrate(model: ConceptCNN, encounters: Encounters, numbers: int) -> dict[str, float]:
-    """Recalibrate a model's head on a site's encounters; give the numbers that were fitted."""
-    by = fit(encounters.labels.numpy(), probabilities(model, encounters), numbers)
-    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), by))
-    return dict(zip((INTERCEPT, SLOPE)[:numbers], (by.intercept, by.slope), strict=False))
+def recalibrate(
+    model: ConceptCNN, encounters: Encounters, numbers: int, prevalence: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Recalibrate a model's head on a site's encounters; give the figures that were fitted.
+
+    Parameters
+    ----------
+    numbers : int
+        See `common.recalibration.figures_of`.
+    prevalence : sequence of float, optional
+        Of each question where the model was learnt: correct for that alone, and fit nothing.
+    """
+    labels, shape = encounters.labels.numpy(), model.shape
+    if prevalence is not None:
+        figures = prior_figures(shape, labels, prevalence)
+    else:
+        figures = figures_of(shape, labels, all_probabilities(model, encounters), numbers)
+    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), shape, figures))
+    return figures
 
 
 def snapshot(model: ConceptCNN) -> State:
@@ -254,13 +269,29 @@ def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
     return torch.cat([model.features(chunk) for chunk in torch.split(encounters.tokens, _CHUNK)])
 
 
+class Baseline(Protocol):
+    """What gives probabilities and is no network: an ensemble of some, or a logistic regression."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """What is predicted."""
+
+    def chances(self, encounters: Encounters) -> NDArray[np.float64]:
+        """Give the probability of a yes to each question, float64 (N, Q)."""
+
+
+Model = ConceptCNN | Baseline
+
+
 @torch.no_grad()
-def all_probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def all_probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of a yes to each question, float64 (N, Q)."""
+    if not isinstance(model, ConceptCNN):
+        return model.chances(encounters)
     return chances(model.shape, model.head(pooled(model, encounters)))
 
 
-def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of being positive, float64 (N,).
 
     Raises
@@ -273,7 +304,7 @@ def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float
     return all_probabilities(model, encounters)[:, 0]
 
 
-def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
+def validation_auroc(model: Model, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
     if len(validation) == 0:
         return None

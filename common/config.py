@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
+from common.likeness import Likeness
 from common.privacy import UNPROTECTED, Privacy
 from common.shape import ModelShape
-from common.strategies import POOLED, STRATEGIES, TWO_CLASSES_ONLY
+from common.strategies import POOLED, STRATEGIES
 from common.toml import Declared, check, parse, resolve
 
 ONE_HOT = "one-hot"
@@ -57,6 +58,8 @@ class Aggregation(Declared):
     """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
 
     name: str = "FedAvg"
+    weights: Literal["size", "equal", "likeness"] = "size"  # by what a source counts
+    likeness: Likeness = Likeness()  # what being asked how like the target they are may cost patients
     options: dict[str, Number] = Field(default_factory=dict)
     norm_bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median"] | None = None
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
@@ -99,7 +102,7 @@ class Federation(Declared):
     @model_validator(mode="after")
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
-        faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes(), *self._unprotected()]
+        faults = [*self._unknown_names(), *self._repeated(), *self._one_target(), *self._unprotected()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -119,11 +122,19 @@ class Federation(Declared):
             faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
 
-    def _of_two_classes(self) -> list[str]:
-        if self.model.binary:
+    def _one_target(self) -> list[str]:
+        """Check that there is one target that sources can be like."""
+        if self.aggregation.weights != "likeness":
             return []
-        only = f"is for two classes only, and [model] has {self.model.predicts}; remove it"
-        return [f"strategies: {name!r} {only}" for name in TWO_CLASSES_ONLY if name in self.strategies]
+        targets: dict[tuple[str, ...], set[str]] = {}
+        for direction in self.directions:
+            targets.setdefault(tuple(direction.sources), set()).update(direction.targets)
+        return [
+            f'aggregation.weights is "likeness", of one target; from {", ".join(sources)} go models to '
+            f"{', '.join(sorted(to)) or 'none'}: give them one, and the others files of their own"
+            for sources, to in targets.items()
+            if len(to) != 1
+        ]
 
     def _unprotected(self) -> list[str]:
         if self.privacy is None:

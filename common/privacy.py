@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from common.toml import Declared
 
-UNPROTECTED = ("intercept", "recalibrate", "auto")  # they tell numbers of training or validation patients without noise
+# they tell numbers of training or validation patients without noise, or train by other means than with it
+UNPROTECTED = ("prior", "intercept", "recalibrate", "auto", "fedper", "ensemble", "logistic")
 
 
 class Privacy(Declared):

@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.likeness import Likeness
 from common.privacy import UNPROTECTED, Privacy
-from common.shape import ModelShape
-from common.strategies import TWO_CLASSES_ONLY
+from common.shape import MOST, ModelShape
 from common.toml import Declared
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 Arrays = dict[str, NDArray[np.generic]]
 
 # Everything that a site may say when it does not do what it was asked. The text of an exception never leaves it.
@@ -115,6 +116,10 @@ class Work(Task):
         AUROC of the model that comes, on validation encounters where it was learnt; for that choice.
     privacy : Privacy or None
         With which noise the site trains.
+    prevalence : tuple of float or None
+        At the sources: of the positive class, or of each class or label.
+    likeness : Likeness or None
+        Of the task "likeness" alone: what the mean that is asked for may cost a patient.
     """
 
     kind: Literal["work"] = "work"
@@ -131,15 +136,18 @@ class Work(Task):
     alone: Training | None = None
     home: Annotated[float, Field(ge=0, le=1)] | None = None
     privacy: Privacy | None = None
+    prevalence: Annotated[tuple[Share, ...], Field(max_length=MOST)] | None = None
+    likeness: Likeness | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
         if not self.model.binary and (self.choose_threshold or self.threshold is not None):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
-        if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
-            raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
         if self.privacy is not None and (self.strategy in UNPROTECTED or self.model.kernel > 1):
             raise ValueError(f"privacy: strategy {self.strategy!r} with kernel {self.model.kernel} has none")
+        questions = 1 if self.model.binary else self.model.outputs
+        if self.prevalence is not None and len(self.prevalence) != questions:
+            raise ValueError(f"prevalence: {len(self.prevalence)} numbers; the model predicts {self.model.predicts}")
         return self
 
 

@@ -101,6 +101,20 @@ def render_classes(results: pd.DataFrame) -> Table:
     return table
 
 
+def render_sources(weighed: pd.DataFrame) -> Table:
+    """Lay out how much each of several sources counted, mean over seeds."""
+    keys = ["embedding", "strategy", "sources", "site"]
+    means = weighed.groupby(keys, sort=False)[["weight", "squared_distance"]].mean().reset_index()
+    table = Table(title="What each source counted", title_justify="left")
+    for heading in ("embedding", "strategy", "from", "site"):
+        table.add_column(heading)
+    for heading in ("weight", "squared distance to the target"):
+        table.add_column(heading, justify="right")
+    for *names, weight, distance in means.to_numpy().tolist():
+        table.add_row(*map(str, names), f"{weight:.3f}", "" if np.isnan(distance) else f"{distance:.4f}")
+    return table
+
+
 def show(folder: Path, federation: Federation) -> None:
     """Print a run's table and where the rest is."""
     console = Console()
@@ -119,6 +133,8 @@ def show(folder: Path, federation: Federation) -> None:
         console.print(
             "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True
         )
+    if (folder / "sources.csv").exists():
+        console.print(render_sources(pd.read_csv(folder / "sources.csv", keep_default_na=False, na_values=[""])))
     said = json.loads((folder / "results.json").read_text())
     for line in said["absent"]:
         console.print(f"went on without: {line}", soft_wrap=True, markup=False)

@@ -100,7 +100,7 @@ class Updates:
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
 
-    def bounded(self, answers: Mapping[str, Answer], sent: Flat, errand: Errand) -> dict[str, Answer]:
+    def bounded(self, answers: Mapping[str, Answer], sent: Mapping[str, Flat], errand: Errand) -> dict[str, Answer]:
         """Note one round's updates, and give the answers with those in it that were too long cut to the bound.
 
         Cutting keeps the direction: a change is scaled down (Sun et al. 2019, arXiv 1911.07963).
@@ -109,15 +109,15 @@ class Updates:
         ----------
         answers : mapping of str to Answer
             Checked, with one array each.
-        sent : Flat
-            The weights that the round began with.
+        sent : mapping of str to Flat
+            The weights that each began the round with.
         """
-        updates = {site: _array(answer) - sent for site, answer in answers.items()}
+        updates = {site: _array(answer) - sent[site] for site, answer in answers.items()}
         looks = look(updates, self.bound)
         self._note(errand, looks)
         shares = {site: np.float32(one.used) for site, one in looks.items()}
         return {
-            site: answer if shares[site] == 1 else _with(answer, sent + shares[site] * updates[site])
+            site: answer if shares[site] == 1 else _with(answer, sent[site] + shares[site] * updates[site])
             for site, answer in answers.items()
         }
 

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.baselines import fit_logistic
 from client.choice import choose
 from client.preparation import Prepared, prepare
 from client.scores import enough, threshold_of
 from client.site_file import Site
 from client.together import train_steps_together, train_together
-from client.training import Encounters, Stage, half_way, probabilities, recalibrate, validation_auroc
+from client.training import Encounters, Model, Stage, half_way, probabilities, recalibrate, validation_auroc
 from common.config import ONE_HOT, Federation, Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
@@ -74,6 +75,7 @@ class Bench:
     embedding: Embedding
     sites: dict[str, Site]
     kept: dict[tuple[str, str], list[ConceptCNN]] = field(default_factory=dict)  # by target and strategy
+    prevalence: tuple[float, ...] | None = None  # at that source
 
     @classmethod
     def of(cls, federation: Federation, name: str, sites: dict[str, Site], needed: dict[str, Site]) -> Bench:
@@ -96,6 +98,7 @@ class Bench:
         train = data.splits["train"]
         stages = [self._stage(source, train, validation, seed, "train") for seed in self.federation.seeds]
         train_together(models, stages)
+        self.prevalence = (float(validation.labels.sum()) / len(validation),) if len(validation) else None
         return Learnt(
             models,
             [_threshold(model, validation) for model in models],
@@ -112,9 +115,14 @@ class Bench:
     def tune(self, target: str, sizes: Sequence[Size], strategy: str, came: Learnt) -> list[Cell]:
         """Do at a target what a strategy does, to each seed's model and with each size, and score it there."""
         data, stages = self.data[target], self.stages(target, sizes, strategy)
-        models = self._made(target, sizes, strategy, came)
+        models: Sequence[Model] = []
+        if STRATEGIES[strategy].logistic:
+            rows = len(data.table)
+            models = [fit_logistic(self.federation.model, s.train, s.validation, rows) for s in stages]
+        else:
+            models = self._made(target, sizes, strategy, came)
         at = list(came.thresholds) * len(sizes)
-        if strategy == LOCAL:
+        if not STRATEGIES[strategy].from_sources:
             at = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
         test = np.stack([probabilities(model, data.splits["test"]) for model in models])
         step = len(came.models)
@@ -139,6 +147,12 @@ class Bench:
         table, training = self.data[target].table, self._training(what)
         begun = came.models if what.from_sources else self.untrained_at(target).models
         models = [self._over(model, table, training) for _ in sizes for model in begun]
+        if what.personal:  # the source's head stays there
+            untrained = [self.untrained(target, seed) for seed in self.federation.seeds] * len(sizes)
+            for model, start in zip(models, untrained, strict=True):
+                model.linear.load_state_dict(start.linear.state_dict())
+        if what.prior and self.prevalence is None:
+            raise ConfigError(f"{strategy}: the source has too few validation encounters to tell a prevalence")
         if what.half_of:
             whole = self._made(target, sizes, what.half_of, came)
             for model, end in zip(models, whole, strict=True):
@@ -147,7 +161,8 @@ class Bench:
             train_steps_together(models, stages, what.steps)
         for model, stage in zip(models, stages, strict=True):
             if what.recalibrated:
-                recalibrate(model, stage.train, what.recalibrated)
+                known = self.prevalence if what.prior else None
+                recalibrate(model, stage.train, what.recalibrated, known)
         return models
 
     def stages(self, target: str, sizes: Sequence[Size], strategy: str) -> list[Stage]:
@@ -215,7 +230,7 @@ class Bench:
         return validation if enough(validation, self.sites[site].policy.min_cell) else validation.first(0)
 
 
-def _threshold(model: ConceptCNN, validation: Encounters) -> float | None:
+def _threshold(model: Model, validation: Encounters) -> float | None:
     return threshold_of(model, validation) if len(validation) else None
 
 

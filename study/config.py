@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from client.site_file import Site, load_site
 from common.config import Count, Direction, Federation, Name, SiteEntry, SiteName, merge, preset_of
 from common.errors import ConfigError
-from common.strategies import STRATEGIES
+from common.strategies import ENSEMBLE, STRATEGIES
 from common.toml import Declared, check, read_toml, resolve
 
 Size = Count | Literal["all"]
@@ -47,6 +47,10 @@ class Study(Declared):
         several = [direction.sources for direction in self.directions if len(direction.sources) > 1]
         if several:
             faults.append(f"directions.sources names {len(several[0])} sites; a study has one source in a direction")
+        if ENSEMBLE in self.strategies:
+            faults.append(f"strategies: {ENSEMBLE!r} of one source, as a study has it, is 'direct'; remove it")
+        if "aggregation" in self.overrides:
+            faults.append("overrides.aggregation is not for a study, whose sources train alone; remove it")
         if faults:
             raise ValueError("; ".join(faults))
         return self

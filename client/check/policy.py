@@ -39,6 +39,11 @@ def look(policy: Policy) -> Iterator[Said]:
         yield "ok", "no limit to how far weights may move in a task; [policy] max_change sets one"
     else:
         yield "ok", f"weights that moved further than {policy.max_change:g} (L2 norm) stay here"
+    if (cost := policy.likeness) is None:
+        yield "ok", "no mean embedding leaves; [policy.likeness] would allow it"
+    else:
+        most = f"epsilon {cost.epsilon:g} at delta {cost.delta:g}"
+        yield "ok", f"mean embeddings may leave, with noise: all together at most {most} for each patient"
     yield from _look_at_privacy(policy.privacy)
     if not policy.approval:
         yield "warn", "any federation may ask, without a data steward's approval; [policy] approval = true changes that"

@@ -84,6 +84,7 @@ approval = true  # only federations that a data steward approved: sitebridge sit
 # metrics = ["auroc"]  # that may leave; without it, all
 # differencing = true  # tell of a cohort that differs by fewer patients than min_cell from one that was told of
 # max_change = 10.0  # the largest change of the weights (L2 norm) that may leave; without it, no limit
+# likeness = {{ epsilon = 1.0, delta = 1e-5 }}  # how like other sites' your patients are may be told, with noise
 
 # [policy.privacy]  # training with noise, and a budget that outlives runs: docs/privacy.md
 # epsilon = 3.0  # the most that all that leaves may cost each patient, at delta = 1e-5

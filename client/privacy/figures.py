@@ -15,10 +15,9 @@ import torch
 
 from client.privacy.randomness import Randomness
 from client.scored import GRID, Scored, curve_figures
-from client.training import Encounters, probabilities
+from client.training import Encounters, Model, probabilities
 from common.figures import CURVE, HITS, METRICS
 from common.metrics import Floats, Integers, score, youden_threshold
-from common.model import ConceptCNN
 from common.tasks import Work
 
 # Logits; fixed, so that they tell of nobody, and closer where most models' are.
@@ -30,7 +29,7 @@ Counted = tuple[Integers, Floats]  # labels (N,) and probabilities (N,)
 
 
 def score_noised(
-    model: ConceptCNN,
+    model: Model,
     task: Work,
     splits: Mapping[str, Encounters],
     min_cell: int,
@@ -66,7 +65,7 @@ def splits_of(task: Work) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*task.score, *(["validation"] if task.choose_threshold else [])]))
 
 
-def counts(model: ConceptCNN, splits: Sequence[Encounters], noise: float, randomness: Randomness) -> list[Counted]:
+def counts(model: Model, splits: Sequence[Encounters], noise: float, randomness: Randomness) -> list[Counted]:
     """Count each split by label and range, with noise, as labels and probabilities of so many encounters.
 
     Parameters

@@ -15,10 +15,9 @@ from client.privacy.training import Guard, Patients, charge_of
 from client.scored import Scored
 from client.scores import score_splits
 from client.site_file import Site
-from client.training import Encounters
+from client.training import Encounters, Model
 from common.config import Training
 from common.figures import CURVE, METRICS
-from common.model import ConceptCNN
 from common.privacy import Privacy
 from common.strategies import ROLES, SOURCE
 from common.tasks import Work
@@ -53,7 +52,7 @@ class Protection:
 
     def score(
         self,
-        model: ConceptCNN,
+        model: Model,
         task: Work,
         splits: Mapping[str, Encounters],
         site: str,

@@ -39,14 +39,14 @@ def test_two_models_by_hand() -> None:
     labels = np.array([0, 0, 1, 1] * 4)
     best = np.where(labels, 0.9, 0.1)
     worse = np.tile([0.1, 0.8, 0.2, 0.9], 4)
-    found = judge(labels, np.stack([worse, best]))
+    found = judge(labels[:, None], np.stack([worse, best])[:, :, None])
     # of the worse, half of the positives are above half of the negatives, the others above all: AUROC 3/4; each class's
     # share of pairs won is 1/2 for four encounters and 1 for four: variance (4 / 7) (1/4)^2 * 2 = 1/14 over 8, twice
     assert found.behind == [0.25, 0.0]
     assert found.errors == pytest.approx([np.sqrt(2 / 14 / 8), 0.0])
     assert found.chosen == 1
-    assert judge(labels, np.stack([best, worse])).chosen == 0
-    assert judge(labels, np.stack([best, best])).chosen == 0  # not worse: the lighter
+    assert judge(labels[:, None], np.stack([best, worse])[:, :, None]).chosen == 0
+    assert judge(labels[:, None], np.stack([best, best])[:, :, None]).chosen == 0  # not worse: the lighter
 
 
 @settings(max_examples=50, deadline=None)
@@ -55,11 +55,22 @@ def test_the_choice_is_the_first_within_an_error_of_the_best(seed: int, models: 
     draw = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     scores = draw.random((models, count)) + labels * draw.random((models, 1))
-    found = judge(labels, scores)
+    found = judge(labels[:, None], scores[:, :, None])
     aurocs = [roc_auc_score(labels, one) for one in scores]
     assert found.behind == pytest.approx([max(aurocs) - one for one in aurocs])
     within = [behind <= min(error, MARGIN) for behind, error in zip(found.behind, found.errors, strict=True)]
     assert found.chosen == within.index(True)
+
+
+def test_of_several_questions_the_mean_counts_and_its_error() -> None:
+    draw = np.random.default_rng(0)
+    yes = np.stack([np.arange(40) % 2, np.arange(40) // 20], axis=1)
+    chances = draw.random((3, 40, 2)) + 0.3 * yes
+    found = judge(yes, chances)
+    means = [roc_auc_score(yes, each, average="macro") for each in chances]
+    assert found.behind == pytest.approx([max(means) - mean for mean in means])
+    twice = judge(np.repeat(yes[:, :1], 2, axis=1), np.repeat(chances[:, :, :1], 2, axis=2))
+    assert twice.errors == pytest.approx(judge(yes[:, :1], chances[:, :, :1]).errors)  # one question asked twice
 
 
 def test_the_reason_in_words() -> None:

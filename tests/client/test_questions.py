@@ -21,7 +21,7 @@ from common.config import Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
 from common.shape import ModelShape
-from common.strategies import EVERYTHING
+from common.strategies import CANDIDATES, EVERYTHING
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import pack
 
@@ -179,7 +179,7 @@ def test_a_greeting_of_the_same_label(hill: Make) -> None:
     [
         ({"threshold": 0.3}, "the model predicts the classes flu, rsv, none; only two classes have one"),
         ({"choose_threshold": True}, "only two classes have one"),
-        ({"strategy": "recalibrate"}, "strategy 'recalibrate' is for two classes only, not for the classes flu, rsv"),
+        ({"prevalence": (0.3,)}, "prevalence: 1 numbers; the model predicts the classes flu, rsv, none"),
     ],
 )
 def test_what_is_for_two_classes_only(change: dict[str, Any], words: str) -> None:
@@ -230,3 +230,16 @@ def test_the_check_names_classes_of_few(hill: Make) -> None:
         "none: nothing of it leaves; nothing is trained here"
     )
     assert test_part[1].endswith("without rsv: nothing of it leaves")
+
+
+def test_a_target_chooses_by_the_mean_of_what_may_be_told(hill: Make) -> None:
+    """As far behind as the validation AUROCs that each candidate tells by itself, a class of few left out."""
+    agent = hill(validation=(40, 40, 5))
+    chose = ask(agent, work(strategy="auto")).figures
+    tuned = {name: None if name == "direct" else TRAINING for name in CANDIDATES}
+    alone = {name: ask(agent, work(strategy=name, training=own)).figures for name, own in tuned.items()}
+    scores = {name: figures["validation.auroc"] for name, figures in alone.items()}
+    assert "validation.none.auroc" not in alone["full"]
+    behind = {name: chose[f"choice.{name}.behind"] for name in CANDIDATES}
+    assert behind == pytest.approx({name: max(scores.values()) - score for name, score in scores.items()}, abs=1e-9)
+    assert max(behind.values()) > 0

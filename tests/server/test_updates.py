@@ -37,7 +37,7 @@ def answers(values: dict[str, list[float]]) -> dict[str, Answer]:
 def bounded(tmp_path: Path, bound: Bound, values: dict[str, list[float]]) -> tuple[dict[str, list[float]], Updates]:
     updates = Updates(tmp_path / "updates.csv", bound, lambda line: None)
     sent = np.array([1.0, 1.0], np.float32)
-    found = updates.bounded(answers(values), sent, ERRAND)
+    found = updates.bounded(answers(values), dict.fromkeys(values, sent), ERRAND)
     return {site: answer.arrays["conv+linear"].tolist() for site, answer in found.items()}, updates
 
 
@@ -97,7 +97,8 @@ def test_a_site_far_from_the_others_is_named_once_and_counted(tmp_path: Path) ->
     sent = np.zeros(2, np.float32)
     good = {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [1.0, 1.0]}
     for number, odd in enumerate(([0.0, 0.5], [90.0, 90.0], [99.0, 99.0], [0.0, 0.5], [90.0, -90.0]), start=1):
-        updates.bounded(answers(good | {"odd": odd}), sent, Errand("source", "one-hot", 7, number))
+        values = good | {"odd": odd}
+        updates.bounded(answers(values), dict.fromkeys(values, sent), Errand("source", "one-hot", 7, number))
     assert [line.split(":")[0] for line in told] == ["source, round 2", "source, round 5"]
     assert all("odd sent weights" in line and "times as far from the others' as usual" in line for line in told)
     (line,) = updates.far

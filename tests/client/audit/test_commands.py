@@ -71,8 +71,8 @@ def test_the_sheet_says_what_leaves_in_numbers(site: Site, tmp_path: Path) -> No
         "minilm: 77,102 (308,408)",
         "minilm: 202 (808)",
         f"one-hot: {100 * tokens + 302:,}",
-        "Refused by this site's policy: source, local, intercept, recalibrate, half-linear, layer-wise, l2-sp, "
-        "half-way, auto.",
+        "Refused by this site's policy: source, local, prior, intercept, recalibrate, half-linear, layer-wise, l2-sp, ",
+        "half-way, auto, fedper, ensemble, logistic.",
         "further than 2.5",
         "fewer than 12 patients",
         "allegheny.csv",
