@@ -194,7 +194,7 @@ def test_too_few_to_choose_by(hospitals: Path, start: dict[str, Flat]) -> None:
 
 
 def test_worse_than_at_home_by_hand() -> None:
-    labels, scores = np.array([0, 0, 1, 1] * 4), np.tile([0.1, 0.8, 0.2, 0.9], 4)
+    labels, scores = np.array([0, 0, 1, 1] * 4)[:, None], np.tile([0.1, 0.8, 0.2, 0.9], 4)[:, None]
     error = np.sqrt(2 / 14 / 8)  # of an AUROC of 3/4, see above
     assert by_home(CANDIDATES, labels, scores, 0.7).behind == [0.0]
     assert [CANDIDATES[by_home(CANDIDATES, labels, scores, 0.75 + times * error).chosen] for times in (1.64, 1.65)] == [
