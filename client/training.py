@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.compact import REST, CompactCNN
+from client.held_out import HeldOut
 from common.config import Training
 from common.errors import ConfigError
-from common.metrics import auroc
 from common.model import ConceptCNN
-from common.outcome import answers, chances, loss, told
+from common.outcome import chances, loss
 from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
@@ -254,12 +254,8 @@ def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float
     return all_probabilities(model, encounters)[:, 0]
 
 
+@torch.no_grad()
 def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
-    if len(validation) == 0:
-        return None
-    yes = answers(model.shape, validation.labels.numpy())
-    if not (asked := told(yes, min_cell)):
-        return None
-    scores = all_probabilities(model, validation)
-    return float(np.mean([auroc(yes[:, q], scores[:, q]) for q in asked]))
+    held = HeldOut.of(model.shape, validation.labels, min_cell)
+    return None if held is None else held.auroc(model.head(pooled(model, validation)))
