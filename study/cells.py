@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.boundary import check_label
 from client.choice import choose
 from client.preparation import Prepared, prepare
 from client.scores import enough, threshold_of
 from client.site_file import Site
 from client.together import train_steps_together, train_together
-from client.training import Encounters, Stage, half_way, probabilities, recalibrate
+from client.training import Encounters, Stage, all_probabilities, half_way, recalibrate
 from common.config import ONE_HOT, Federation, Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
@@ -27,6 +28,7 @@ from common.seeds import derive
 from common.strategies import EVERYTHING, LOCAL, STRATEGIES, TransferStrategy
 from common.tasks import Embedding
 from study.config import Size
+from study.scoring import Tested
 
 Floats = NDArray[np.float64]
 
@@ -38,9 +40,9 @@ class Cell:
     Attributes
     ----------
     scores : ndarray
-        float64 (S, N), probabilities on the target's test encounters.
+        float64 (S, N, Q), the probability of a yes to each question (`common.outcome`) of the target's test encounters.
     thresholds : list of (float or None)
-        Of each seed's model, chosen where it was learnt.
+        Of each seed's model, chosen where it was learnt; of two classes only.
     """
 
     target: str
@@ -61,7 +63,14 @@ class Bench:
 
     @classmethod
     def of(cls, federation: Federation, name: str, sites: dict[str, Site], needed: dict[str, Site]) -> Bench:
-        """Give one-hot its columns, every token that any site declares; read the sites that are needed."""
+        """Give one-hot its columns, every token that any site declares; read the sites that are needed.
+
+        Raises
+        ------
+        OtherLabelError
+            A site's label is not what the study predicts.
+        """
+        check_label(list(sites.values()), federation.model)
         embedding = Embedding(name=name, **federation.model_dump(include={"normalisation", "unknown", "absence"}))
         if name == ONE_HOT:
             words = {token.name for site in sites.values() for token in site.vocabulary}
@@ -72,6 +81,11 @@ class Bench:
     def data(self) -> dict[str, Prepared]:
         """Every site's encounters and table."""
         return {name: prepare(site, self.embedding) for name, site in self.sites.items()}
+
+    def tested(self, target: str) -> Tested:
+        """Give the test encounters of a target."""
+        labels = self.data[target].splits["test"].labels.numpy()
+        return Tested.of(self.federation.model, labels, self.sites[target].policy.min_cell)
 
     def learn(self, source: str) -> tuple[list[ConceptCNN], list[float | None]]:
         """Train each seed's model at a source; give them and their thresholds."""
@@ -103,7 +117,7 @@ class Bench:
         at = list(thresholds) * len(sizes)
         if strategy == LOCAL:
             at = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
-        test = np.stack([probabilities(model, data.splits["test"]) for model in models])
+        test = np.stack([all_probabilities(model, data.splits["test"]) for model in models])
         step = len(came)
         starts = range(0, len(models), step)
         return [
@@ -168,9 +182,9 @@ class Bench:
         training: Training | None = None,
         pulled: bool = False,
     ) -> Stage:
-        own = training or self.federation.training
+        own, min_cell = training or self.federation.training, self.sites[site].policy.min_cell
         pull, basis = own.pull if pulled else 0.0, self.data[site].basis
-        return Stage(train, validation, own, EVERYTHING, partial(derive, seed, purpose, site), pull, basis)
+        return Stage(train, validation, own, EVERYTHING, partial(derive, seed, purpose, site), pull, basis, min_cell)
 
     def drawn(self, target: str, size: Size, seed: int) -> tuple[Encounters, Encounters]:
         """Draw a target's encounters to train on and to validate with, in the proportion that it has."""
@@ -192,11 +206,12 @@ class Bench:
 
     def _validation(self, site: str, validation: Encounters) -> Encounters:
         """Give the validation encounters, or none where they are too few for a number about them to leave the site."""
-        return validation if enough(validation, self.sites[site].policy.min_cell) else validation.first(0)
+        min_cell = self.sites[site].policy.min_cell
+        return validation if enough(validation, min_cell, self.federation.model) else validation.first(0)
 
 
 def _threshold(model: ConceptCNN, validation: Encounters) -> float | None:
-    return threshold_of(model, validation) if len(validation) else None
+    return threshold_of(model, validation) if len(validation) and model.shape.binary else None
 
 
 def _chosen(names: Sequence[str], models: Sequence[ConceptCNN], stage: Stage) -> ConceptCNN:

@@ -153,7 +153,10 @@ class Learning:
                 torch.sum(errors, 0, out=own.head_bias_gradient)
         if CNN in stage.tuned:
             for own, errors, back in zip(self.owns, room.errors_each, room.backs, strict=True):
-                torch.mm(errors, own.head, out=back)
+                if back.numel() == 1:  # one filter of one encounter: autograd has it the other way round
+                    torch.mm(own.head_across, errors.T, out=back)
+                else:
+                    torch.mm(errors, own.head, out=back)
             room.back.div_(kept).mul_(room.hidden > 0)  # what dropout or ReLU lets through
             self.pooled.back(self.owns, room.back.flatten(1))
         if stage.proximal_mu:
@@ -169,11 +172,13 @@ class Room:
     ----------
     shape : sequence of int
         M, B and F.
+    outputs : int
+        C.
     """
 
-    def __init__(self, shape: Sequence[int], classes: int) -> None:
-        self.hidden, self.back = _aligned(shape), torch.empty(*shape)
-        self.logits, self.errors = torch.empty(*shape[:2], classes), _aligned((*shape[:2], classes))
+    def __init__(self, shape: Sequence[int], outputs: int) -> None:
+        self.hidden, self.back = _aligned(shape), _aligned(shape)
+        self.logits, self.errors = (_aligned((*shape[:2], outputs)) for _ in range(2))
         self.hiddens, self.backs = self.hidden.unbind(), self.back.unbind()
         self.logits_each, self.errors_each = self.logits.unbind(), self.errors.unbind()
         self.across = [errors.T for errors in self.errors_each]
