@@ -116,11 +116,15 @@ def show(folder: Path, study: Study) -> None:
     over = "" if study.shape.binary else f"{study.shape.predicts}, and over "
     for preset, rows in _read(folder / "summary.csv").groupby("preset", sort=False):
         console.print(_table(f"preset {preset}: AUROC, mean over {over}seeds (sd over seeds)", rows, "embedding"))
-    if not study.shape.binary:
-        for (preset, name), rows in _read(folder / "classes.csv").groupby(["preset", "embedding"], sort=False):
-            title = f"preset {preset}, {name}: AUROC of each against the rest, mean over seeds (sd over seeds)"
-            console.print(_table(title, rows, "class"))
+    for table in [] if study.shape.binary else _of_classes(_read(folder / "classes.csv")):
+        console.print(table)
     console.print(f"study folder: {folder}", soft_wrap=True, markup=False)
+
+
+def _of_classes(classes: pd.DataFrame) -> Iterator[Table]:
+    for (preset, embedding), rows in classes.groupby(["preset", "embedding"], sort=False):
+        title = f"preset {preset}, {embedding}: AUROC of each against the rest, mean over seeds (sd over seeds)"
+        yield _table(title, rows, "class")
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -134,10 +138,10 @@ def _table(title: str, rows: pd.DataFrame, across: str) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in ("target", "from", "strategy", "size"):
         table.add_column(heading)
-    for heading in names:
-        table.add_column(heading, justify="right", no_wrap=True)
-    told = rows.dropna(subset=["auroc"])
-    shown = told.assign(text=[f"{a:.3f} ({s:.3f})" for a, s in zip(told["auroc"], told["sd_seeds"], strict=True)])
+    for name in names:
+        table.add_column(str(name), justify="right", no_wrap=True)
+    pairs = zip(rows["auroc"], rows["sd_seeds"], strict=True)
+    shown = rows.assign(text=["" if np.isnan(auroc) else f"{auroc:.3f} ({sd:.3f})" for auroc, sd in pairs])
     wide = shown.pivot_table(index=["target", "source", "strategy", "size"], columns=across, values="text",
                              aggfunc="first", sort=False)  # fmt: skip
     previous: Any = None
