@@ -33,20 +33,23 @@ Content = dict[str, Any]
 
 @pytest.fixture
 def of(content: Content, hospitals: Path, tmp_path: Path) -> Callable[[str], Content]:
-    """Write both hospitals with three classes or with two labels; of rsv, salt-lake has 5 test encounters."""
+    """Write both hospitals with three classes or with two labels.
+
+    Of rsv both have too few encounters to choose the best by (28 and 29), and salt-lake too few to test by (5).
+    """
 
     def make(kind: str) -> Content:
         for name in ("allegheny", "salt-lake"):
             cells = pd.read_csv(hospitals / f"{name}.csv", dtype=str, keep_default_na=False)
-            third, influenza = cells.index % 3 == 0, cells.pop("influenza")
-            cells["kind"] = influenza.mask((influenza == "0") & third, "2")
+            influenza = cells.pop("influenza")
+            cells["kind"] = influenza.mask((influenza == "0") & (cells.index % 8 == 0), "2")
             if kind == "labels":
-                cells["third"] = third.astype(int).astype(str)
+                cells["third"] = (cells.index % 3 == 0).astype(int).astype(str)
             rare = cells[(cells["season"] == "season-4") & (cells["kind"] == "2")].index
             if name == "salt-lake":
                 cells.loc[rare[5:], "kind"] = "0"
             cells.to_csv(tmp_path / f"{name}.csv", index=False)
-            text = (hospitals / f"{name}.toml").read_text()
+            text = (hospitals / f"{name}.toml").read_text().replace("min_cell = 11", "min_cell = 30")
             start = text.index("[cohort.label]")
             (tmp_path / f"{name}.toml").write_text(text[:start] + OF[kind] + text[text.index("\n[", start) :])
         files = {name: {"file": str(tmp_path / f"{name}.toml")} for name in ("allegheny", "salt-lake")}
@@ -67,7 +70,9 @@ def study(content: Content, tmp_path: Path) -> Callable[..., Path]:
             "strategies": ["local", "direct", "linear", "full"],
             "directions": content["directions"],
         }
-        overrides = {"training": content["training"], "tuning": content["tuning"], **changes.pop("overrides", {})}
+        restless = {"learning_rate": 0.2}  # the last epoch is not always the best
+        overrides = {"training": content["training"] | restless, "tuning": content["tuning"] | restless | {"epochs": 6}}
+        overrides |= changes.pop("overrides", {})
         (tmp_path / "study.toml").write_text(tomli_w.dumps(keys | changes | {"overrides": overrides}))
         return tmp_path / "study.toml"
 
@@ -108,7 +113,7 @@ def test_a_cell_is_what_a_single_run_gives(
     summary = pd.read_csv(tmp_path / "study" / "classes.csv").dropna(subset=["auroc"])
     assert (summary["low"] < summary["auroc"]).all()
     assert (summary["auroc"] < summary["high"]).all()
-    if kind == "classes":  # 5 are fewer than min_cell
+    if kind == "classes":  # 5 test encounters are fewer than min_cell
         rare = each.xs(("salt-lake", "rsv"), level=("site", "class"))
         assert (rare["positive"] == 5).all()
         assert rare["auroc"].isna().all()

@@ -113,6 +113,13 @@ def test_several_classes_or_labels(shape: ModelShape, tuned: tuple[str, ...], ch
     check({"batches": 30, **changes}, sizes=(150, 150), tuned=tuned, shape=shape, mu=0.1 if "epochs" in changes else 0)
 
 
+@pytest.mark.parametrize("filters", [1, 6])
+@pytest.mark.parametrize("size", [1, 2])
+def test_many_classes_and_few_filters_in_small_batches(filters: int, size: int) -> None:
+    """Sums of more than two products, where an array's place in memory or the way round of a product shows."""
+    check({"batch_size": size}, shape=ModelShape(filters=filters, classes=named(13)), dimension=3)
+
+
 @pytest.mark.parametrize("shape", [THREE, FIVE], ids=["classes", "labels"])
 @pytest.mark.parametrize("tuned", [EVERYTHING, (LINEAR,)], ids="+".join)
 def test_the_best_has_the_highest_mean_over_classes_that_are_not_of_few(
