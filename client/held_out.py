@@ -1,6 +1,6 @@
 """What validation encounters answer: by how well a model agrees with them, the best is chosen.
 
-Letters: N encounters, C outputs, Q questions (`common.outcome`).
+Letters: N encounters, Q questions (`common.outcome`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from common.metrics import Integers, auroc
-from common.outcome import answers, chances, told
+from common.metrics import Floats, Integers, auroc
+from common.outcome import answers, told
 from common.shape import ModelShape
 
 
@@ -21,14 +21,12 @@ class HeldOut:
 
     Attributes
     ----------
-    shape : ModelShape
     yes : ndarray
         int64 (N, Q).
     asked : list of int
         The questions with enough encounters of either answer; at least one.
     """
 
-    shape: ModelShape
     yes: Integers
     asked: list[int]
 
@@ -39,9 +37,8 @@ class HeldOut:
             return None
         yes = answers(shape, labels.numpy())
         asked = told(yes, min_cell)
-        return cls(shape, yes, asked) if asked else None
+        return cls(yes, asked) if asked else None
 
-    def auroc(self, logits: Tensor) -> float:
-        """Give the AUROC of logits (N, C), of several questions their mean."""
-        scores = chances(self.shape, logits)
-        return float(np.mean([auroc(self.yes[:, q], scores[:, q]) for q in self.asked]))
+    def auroc(self, chances: Floats) -> float:
+        """Give the AUROC of probabilities of a yes, float64 (N, Q); of several questions their mean."""
+        return float(np.mean([auroc(self.yes[:, q], chances[:, q]) for q in self.asked]))

@@ -254,8 +254,7 @@ def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float
     return all_probabilities(model, encounters)[:, 0]
 
 
-@torch.no_grad()
 def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
     held = HeldOut.of(model.shape, validation.labels, min_cell)
-    return None if held is None else held.auroc(model.head(pooled(model, validation)))
+    return None if held is None else held.auroc(all_probabilities(model, validation))

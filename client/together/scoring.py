@@ -11,6 +11,7 @@ from client.held_out import HeldOut
 from client.together.groups import Groups
 from client.training import Stage
 from common.model import NO_TOKEN, ConceptCNN
+from common.outcome import chances
 from common.shape import ModelShape
 
 _BLOCK = 1 << 17  # numbers gathered at once: few enough for a processor's own memory
@@ -56,7 +57,7 @@ class Validations:
     def auroc(self, k: int, model: ConceptCNN) -> float | None:
         """Give a model's AUROC on set `k`, as `client.training.validation_auroc` does."""
         held = self._held[k]
-        return None if held is None else held.auroc(model.head(self._pools.pooled(k, model)))
+        return None if held is None else held.auroc(chances(model.shape, model.head(self._pools.pooled(k, model))))
 
 
 def projected(model: ConceptCNN) -> Tensor:
