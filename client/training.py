@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.compact import REST, CompactCNN
+from client.held_out import HeldOut
 from common.config import Training
 from common.errors import ConfigError
-from common.metrics import auroc
 from common.model import ConceptCNN
-from common.outcome import answers, chances, loss, told
+from common.outcome import chances, loss
 from common.recalibration import figures_of, prior_figures, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
@@ -306,10 +306,5 @@ def probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
 
 def validation_auroc(model: Model, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
-    if len(validation) == 0:
-        return None
-    yes = answers(model.shape, validation.labels.numpy())
-    if not (asked := told(yes, min_cell)):
-        return None
-    scores = all_probabilities(model, validation)
-    return float(np.mean([auroc(yes[:, q], scores[:, q]) for q in asked]))
+    held = HeldOut.of(model.shape, validation.labels, min_cell)
+    return None if held is None else held.auroc(all_probabilities(model, validation))

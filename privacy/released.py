@@ -60,7 +60,7 @@ class Scorer:
 
     def __init__(self, bench: Bench, encounters: Encounters) -> None:
         self.bench, self.count = bench, len(encounters)
-        self._pools = Pools([encounters], len(bench.population.table))
+        self._pools = Pools([encounters.tokens], len(bench.population.table))
         self._signs = 2.0 * encounters.labels.double() - 1.0
 
     @torch.no_grad()

@@ -15,19 +15,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.baselines import fit_logistic
+from client.boundary import check_label
 from client.choice import choose
 from client.preparation import Prepared, prepare
 from client.scores import enough, threshold_of
 from client.site_file import Site
 from client.together import train_steps_together, train_together
-from client.training import Encounters, Model, Stage, half_way, probabilities, recalibrate, validation_auroc
+from client.training import (
+    Encounters,
+    Model,
+    Stage,
+    all_probabilities,
+    half_way,
+    recalibrate,
+    validation_auroc,
+)
 from common.config import ONE_HOT, Federation, Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
+from common.outcome import answers
 from common.seeds import derive
 from common.strategies import EVERYTHING, LOCAL, STRATEGIES, TransferStrategy
 from common.tasks import Embedding
 from study.config import Size
+from study.scoring import Tested
 
 Floats = NDArray[np.float64]
 
@@ -39,9 +50,9 @@ class Cell:
     Attributes
     ----------
     scores : ndarray
-        float64 (S, N), probabilities on the target's test encounters.
+        float64 (S, N, Q), the probability of a yes to each question (`common.outcome`) of the target's test encounters.
     thresholds : list of (float or None)
-        Of each seed's model, chosen where it was learnt.
+        Of each seed's model, chosen where it was learnt; of two classes only.
     """
 
     target: str
@@ -79,7 +90,14 @@ class Bench:
 
     @classmethod
     def of(cls, federation: Federation, name: str, sites: dict[str, Site], needed: dict[str, Site]) -> Bench:
-        """Give one-hot its columns, every token that any site declares; read the sites that are needed."""
+        """Give one-hot its columns, every token that any site declares; read the sites that are needed.
+
+        Raises
+        ------
+        OtherLabelError
+            A site's label is not what the study predicts.
+        """
+        check_label(list(sites.values()), federation.model)
         embedding = Embedding(name=name, **federation.model_dump(include={"normalisation", "unknown", "absence"}))
         if name == ONE_HOT:
             words = {token.name for site in sites.values() for token in site.vocabulary}
@@ -91,6 +109,11 @@ class Bench:
         """Every site's encounters and table."""
         return {name: prepare(site, self.embedding) for name, site in self.sites.items()}
 
+    def tested(self, target: str) -> Tested:
+        """Give the test encounters of a target."""
+        labels = self.data[target].splits["test"].labels.numpy()
+        return Tested.of(self.federation.model, labels, self.sites[target].policy.min_cell)
+
     def learn(self, source: str) -> Learnt:
         """Train each seed's model at a source."""
         data, validation = self.data[source], self._validation(source, self.data[source].splits["validation"])
@@ -98,12 +121,19 @@ class Bench:
         train = data.splits["train"]
         stages = [self._stage(source, train, validation, seed, "train") for seed in self.federation.seeds]
         train_together(models, stages)
-        self.prevalence = (float(validation.labels.sum()) / len(validation),) if len(validation) else None
+        self.prevalence = self._prevalence(validation)
+        min_cell = self.sites[source].policy.min_cell
         return Learnt(
             models,
             [_threshold(model, validation) for model in models],
-            [validation_auroc(model, validation) if len(validation) else None for model in models],
+            [validation_auroc(model, validation, min_cell) for model in models],
         )
+
+    def _prevalence(self, validation: Encounters) -> tuple[float, ...] | None:
+        """Give the share of each class or label among a source's validation encounters; None where one has none."""
+        yes = answers(self.federation.model, validation.labels.numpy())
+        found = tuple(float(share) for share in yes.mean(axis=0)) if len(validation) else ()
+        return found if found and all(0 < share < 1 for share in found) else None
 
     def untrained(self, site: str, seed: int) -> ConceptCNN:
         """Give the model that a seed starts from, over a site's table."""
@@ -118,13 +148,13 @@ class Bench:
         models: Sequence[Model] = []
         if STRATEGIES[strategy].logistic:
             rows = len(data.table)
-            models = [fit_logistic(self.federation.model, s.train, s.validation, rows) for s in stages]
+            models = [fit_logistic(self.federation.model, s.train, s.validation, rows, s.min_cell) for s in stages]
         else:
             models = self._made(target, sizes, strategy, came)
         at = list(came.thresholds) * len(sizes)
         if not STRATEGIES[strategy].from_sources:
             at = [_threshold(model, stage.validation) for model, stage in zip(models, stages, strict=True)]
-        test = np.stack([probabilities(model, data.splits["test"]) for model in models])
+        test = np.stack([all_probabilities(model, data.splits["test"]) for model in models])
         step = len(came.models)
         starts = range(0, len(models), step)
         return [
@@ -203,9 +233,9 @@ class Bench:
         training: Training | None = None,
         pulled: bool = False,
     ) -> Stage:
-        own = training or self.federation.training
+        own, min_cell = training or self.federation.training, self.sites[site].policy.min_cell
         pull, basis = own.pull if pulled else 0.0, self.data[site].basis
-        return Stage(train, validation, own, EVERYTHING, partial(derive, seed, purpose, site), pull, basis)
+        return Stage(train, validation, own, EVERYTHING, partial(derive, seed, purpose, site), pull, basis, min_cell)
 
     def drawn(self, target: str, size: Size, seed: int) -> tuple[Encounters, Encounters]:
         """Draw a target's encounters to train on and to validate with, in the proportion that it has."""
@@ -227,11 +257,12 @@ class Bench:
 
     def _validation(self, site: str, validation: Encounters) -> Encounters:
         """Give the validation encounters, or none where they are too few for a number about them to leave the site."""
-        return validation if enough(validation, self.sites[site].policy.min_cell) else validation.first(0)
+        min_cell = self.sites[site].policy.min_cell
+        return validation if enough(validation, min_cell, self.federation.model) else validation.first(0)
 
 
 def _threshold(model: Model, validation: Encounters) -> float | None:
-    return threshold_of(model, validation) if len(validation) else None
+    return threshold_of(model, validation) if len(validation) and model.shape.binary else None
 
 
 def _chosen(names: Sequence[str], models: Sequence[ConceptCNN], stage: Stage, home: float | None) -> ConceptCNN:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from client.site_file import Site, load_site
 from common.config import Count, Direction, Federation, Name, SiteEntry, SiteName, merge, preset_of
 from common.errors import ConfigError
+from common.shape import ModelShape
 from common.strategies import ENSEMBLE, STRATEGIES
 from common.toml import Declared, check, read_toml, resolve
 
@@ -59,6 +60,11 @@ class Study(Declared):
     def targets(self) -> list[str]:
         """Every site that is a target, each once."""
         return list(dict.fromkeys(target for direction in self.directions for target in direction.targets))
+
+    @property
+    def shape(self) -> ModelShape:
+        """What is predicted, the same for every preset, and the sizes of the models."""
+        return self.federation(self.presets[0]).model
 
     def load_sites(self) -> dict[str, Site]:
         """Read every site's file.

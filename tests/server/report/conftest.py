@@ -177,3 +177,20 @@ def study(tmp_path: Path) -> Path:
     pd.DataFrame(cells).to_csv(where / "summary.csv", index=False)
     pd.DataFrame(pairs).to_csv(where / "comparisons.csv", index=False)
     return where
+
+
+@pytest.fixture
+def several(study: Path) -> Path:
+    """The same study of three classes, of one of which a target has few in its test split."""
+    content = json.loads((study / "study.json").read_text())
+    content["overrides"]["model"]["classes"] = ["flu", "rsv", "none"]
+    (study / "study.json").write_text(json.dumps(content))
+    summary = pd.read_csv(study / "summary.csv").assign(positive=np.nan, sensitivity=np.nan, specificity=np.nan)
+    summary.to_csv(study / "summary.csv", index=False)
+    draw, each = np.random.default_rng(6), summary.merge(pd.DataFrame({"class": ["flu", "rsv", "none"]}), how="cross")
+    figures = ["auroc", "auprc", "low", "high", "sd_patients", "sd_seeds"]
+    each = each.drop(columns=["sensitivity", "specificity"]).assign(positive=300.0)
+    each[figures] = draw.uniform(0.1, 0.9, (len(each), len(figures)))
+    each.loc[each["class"] == "rsv", figures] = np.nan
+    each.to_csv(study / "classes.csv", index=False)
+    return study

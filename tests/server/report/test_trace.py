@@ -198,6 +198,13 @@ def test_every_figure_of_a_study_is_that_of_its_files(study: Path) -> None:
     assert len(pairs) == len(pd.read_csv(study / "comparisons.csv"))
 
 
+def test_every_figure_of_a_study_of_several_classes_is_that_of_its_files(several: Path) -> None:
+    reader = check(several, study_page(StudyFolder(several)))
+    classes = pd.read_csv(several / "classes.csv")
+    seen = {figure.row for figure in reader.figures if figure.file == "classes.csv" and figure.column == "auroc"}
+    assert seen == {f"lines={line}-{line}" for line in classes.index[classes["auroc"].notna()]}
+
+
 def test_a_run_of_the_simulator(federation: Callable[..., object], write: Callable[..., Path], tmp_path: Path) -> None:
     path = write(seeds=[7, 8], strategies=["local", "direct", "recalibrate", "full", "pooled"])
     whole = federation(seeds=[7, 8], strategies=["local", "direct", "recalibrate", "full", "pooled"])
