@@ -114,7 +114,10 @@ def show(folder: Path, federation: Federation) -> None:
         title += f"; means over {federation.model.predicts}"
     console.print(render(summarise(table), title))
     if not federation.model.binary:
-        console.print(render_classes(pd.read_csv(folder / "classes.csv", keep_default_na=False, na_values=[""])))
+        named = {"class": str, "sources": str}  # names may be digits
+        console.print(
+            render_classes(pd.read_csv(folder / "classes.csv", keep_default_na=False, na_values=[""], dtype=named))
+        )
     if table["withheld"].notna().any():
         console.print(
             "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True
