@@ -133,7 +133,7 @@ def folder(tmp_path: Path) -> Path:
     return run
 
 
-CLASSES = ("12", "229", "7")  # names that a reader of tables may take for numbers
+CLASSES = ("12", "229", "007")  # names that a reader of tables may take for numbers
 FEW = "suppressed: fewer patients have it, or have it not, than the site's min-cell"
 
 
@@ -144,7 +144,7 @@ def of_class(name: str, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
         own = {column: row.get(column) for column in [*KEYS, "n", "positive", *OF_CLASSES]} | {"class": name}
         if (name, row["strategy"], row["split"]) == ("229", "linear", "test"):
             own["positive"] = None
-        if (name, row["strategy"], row["site"]) == ("7", "local", "salt-lake"):
+        if (name, row["strategy"], row["site"]) == ("007", "local", "salt-lake"):
             own |= dict.fromkeys(["n", "positive", *OF_CLASSES]) | {"note": FEW}
         made.append(own)
     return made
@@ -161,13 +161,13 @@ def several(folder: Path) -> Path:
     means = [row | without | ends for row in table]
     for row in means:
         if (row["strategy"], row["site"]) == ("local", "salt-lake"):
-            row["note"] = "means are without 7: fewer patients have it, or have it not, than the site's min-cell"
+            row["note"] = "means are without 007: fewer patients have it, or have it not, than the site's min-cell"
     pd.DataFrame(means, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
     each = [row for seed, name in enumerate(CLASSES, 11) for row in of_class(name, rows(seed))]
     columns = [*KEYS, "class", "n", "positive", *OF_CLASSES, "note"]
     pd.DataFrame(each, columns=columns).to_csv(folder / "classes.csv", index=False)
     bins = pd.concat([counts(seed).assign(**{"class": name}) for seed, name in enumerate(CLASSES, 21)])
-    told = (bins["class"] != "7") | (bins["strategy"] != "local") | (bins["site"] != "salt-lake")
+    told = (bins["class"] != "007") | (bins["strategy"] != "local") | (bins["site"] != "salt-lake")
     bins[told].to_csv(folder / "class-curves.csv", index=False)
     counts().iloc[:0].to_csv(folder / "curves.csv", index=False)
     return folder

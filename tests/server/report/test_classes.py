@@ -18,7 +18,7 @@ from server.report.live import scores
 from server.report.page import page
 from server.summary import summarise
 
-NAMES = ("12", "229", "7")
+NAMES = ("12", "229", "007")
 COLUMNS = {"of it": "positive", "AUROC": "auroc", "AUPRC": "auprc", "Brier": "brier", "sd, seeds": "auroc"}
 COLUMNS |= {"cal. int.": "calibration_intercept", "cal. slope": "calibration_slope"}
 
@@ -63,7 +63,7 @@ def test_what_only_two_classes_have_is_not_asked_for(several: Path) -> None:
     text = plain(page(RunFolder(several)))
     for words in ("sens.", "spec.", "ensitivity", "Threshold", "threshold of the sources", "not told"):
         assert words not in text
-    assert "the classes 12, 229, 7" in text
+    assert "the classes 12, 229, 007" in text
 
 
 def test_each_row_has_its_own_figures(several: Path) -> None:
@@ -87,17 +87,17 @@ def test_a_count_that_is_kept_back_and_a_class_of_few(several: Path) -> None:
     rows = classes.table(each_of(several), "class").rows
     of_it = {tuple(row.cells[i] for i in (1, 2, 4)): plain(row.cells[5]) for row in rows}
     assert of_it["salt-lake", "linear", "229"] == "withheld"
-    assert of_it["salt-lake", "local", "7"] == "too few"
+    assert of_it["salt-lake", "local", "007"] == "too few"
     assert of_it["salt-lake", "local", "12"] == "288"
     (one,) = [row for row in classes.untold(RunFolder(several).classes, "class").rows if row.cells[1] == "test"]
-    assert one.cells[:3] == ["salt-lake", "test", "7"]
+    assert one.cells[:3] == ["salt-lake", "test", "007"]
     assert plain(one.cells[4]) == "4 of 16"
     assert "Nothing was suppressed" not in page(RunFolder(several))
 
 
 def test_a_mean_without_a_class_is_no_choice(several: Path) -> None:
     results = RunFolder(several).results
-    assert results["note"].str.startswith("means are without 7").sum() == 8
+    assert results["note"].str.startswith("means are without 007").sum() == 8
     assert choices(results).rows == []
 
 
@@ -133,7 +133,7 @@ def test_the_figures_of_a_class_are_drawn_by_themselves(several: Path) -> None:
     ]
     marks = {title: svg.count("data-shown") for title, svg in panels}
     assert marks["salt-lake: 12"] == 8
-    assert marks["salt-lake: 7"] == 6
+    assert marks["salt-lake: 007"] == 6
 
 
 def test_without_the_files_of_classes_the_means_remain(several: Path) -> None:
