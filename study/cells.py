@@ -33,7 +33,7 @@ from client.training import (
 from common.config import ONE_HOT, Federation, Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
-from common.outcome import answers
+from common.outcome import answers, told
 from common.seeds import derive
 from common.strategies import EVERYTHING, LOCAL, STRATEGIES, TransferStrategy
 from common.tasks import Embedding
@@ -121,19 +121,20 @@ class Bench:
         train = data.splits["train"]
         stages = [self._stage(source, train, validation, seed, "train") for seed in self.federation.seeds]
         train_together(models, stages)
-        self.prevalence = self._prevalence(validation)
         min_cell = self.sites[source].policy.min_cell
+        self.prevalence = self._prevalence(validation, min_cell)
         return Learnt(
             models,
             [_threshold(model, validation) for model in models],
             [validation_auroc(model, validation, min_cell) for model in models],
         )
 
-    def _prevalence(self, validation: Encounters) -> tuple[float, ...] | None:
-        """Give the share of each class or label among a source's validation encounters; None where one has none."""
+    def _prevalence(self, validation: Encounters, min_cell: int) -> tuple[float, ...] | None:
+        """Give the share of each class or label among a source's validation encounters; None where one is not told."""
         yes = answers(self.federation.model, validation.labels.numpy())
-        found = tuple(float(share) for share in yes.mean(axis=0)) if len(validation) else ()
-        return found if found and all(0 < share < 1 for share in found) else None
+        if len(told(yes, min_cell)) < yes.shape[1]:
+            return None
+        return tuple(float(share) for share in yes.mean(axis=0))
 
     def untrained(self, site: str, seed: int) -> ConceptCNN:
         """Give the model that a seed starts from, over a site's table."""

@@ -45,7 +45,7 @@ def agent(hospitals: Path, folder: Path | None = None, policy: Likeness | None =
     site = load_site(hospitals / "allegheny.toml")
     own = Likeness(epsilon=1.0) if policy is None else policy
     allowed = site.policy.model_copy(update={"likeness": own, **changes})
-    return Agent([replace(site, policy=allowed)], Releases(folder))
+    return Agent([replace(site, policy=allowed)], releases=Releases(folder))
 
 
 def values(answer: Answer) -> list[float]:

@@ -12,7 +12,6 @@ import pytest
 import tomli_w
 
 from client.refusals import OtherLabelError
-from common.errors import ConfigError
 from common.statistics.delong import areas
 from server.simulate import run as simulate
 from study.config import Study, load_study
@@ -90,7 +89,9 @@ def done(path: Path, folder: Path) -> Study:
 def test_a_cell_is_what_a_single_run_gives(
     of: Callable[[str], Content], study: Callable[..., Path], tmp_path: Path, kind: str
 ) -> None:
-    path = study(**of(kind))
+    names = ["local", "direct", "intercept", "recalibrate", "linear", "full", "auto"]
+    names += ["prior"] if kind == "labels" else []  # of rsv too few are told of
+    path = study(**of(kind), strategies=names)
     checked = done(path, tmp_path / "study")
     simulate(checked.federation("default"), path, tmp_path / "run")
     runs = {name: pd.read_csv(tmp_path / "run" / f"{name}.csv") for name in ("results", "classes")}
@@ -98,7 +99,7 @@ def test_a_cell_is_what_a_single_run_gives(
     alone = {name: table.query("split == 'test' and strategy != 'source'") for name, table in runs.items()}
     whole = alone["results"].set_index(keys)
     cells = pd.read_csv(tmp_path / "study" / "cells.csv").rename(columns={"target": "site"}).set_index(keys)
-    assert len(cells) == len(whole) == 2 * 4 * len(checked.seeds)
+    assert len(cells) == len(whole) == 2 * len(names) * len(checked.seeds)
     for name in ("auroc", "auprc", "brier", "calibration_intercept", "calibration_slope", "n", "positive"):
         np.testing.assert_array_equal(cells[name], whole.loc[cells.index, name])
     for name in ("auroc_low", "auroc_high"):
@@ -168,12 +169,11 @@ def test_it_goes_on_to_the_same_bytes_and_prints_every_class(
     assert [bool(cell.strip()) for cell in row.split("\N{BOX DRAWINGS LIGHT VERTICAL}")[5:8]] == [True, False, True]
 
 
-@pytest.mark.parametrize("strategy", ["auto", "intercept", "recalibrate"])
-def test_what_is_for_two_classes_is_refused(
-    of: Callable[[str], Content], study: Callable[..., Path], strategy: str
+def test_a_prevalence_that_a_source_does_not_tell(
+    of: Callable[[str], Content], study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=f"strategies: '{strategy}' is for two classes only"):
-        load_study(study(**of("classes"), strategies=["direct", strategy]))
+    with pytest.raises(ConfigError, match="prior: the source has too few validation encounters to tell a prevalence"):
+        done(study(**of("classes"), strategies=["prior"]), tmp_path / "study")
 
 
 def test_a_site_with_another_label_is_named_before_anything_is_trained(

@@ -220,7 +220,7 @@ def study(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def several(study: Path) -> Path:
+def several_studied(study: Path) -> Path:
     """The same study of three classes, of one of which a target has few in its test split."""
     content = json.loads((study / "study.json").read_text())
     content["overrides"]["model"]["classes"] = ["flu", "rsv", "none"]

@@ -215,9 +215,9 @@ def test_every_figure_of_a_study_is_that_of_its_files(study: Path) -> None:
     assert len(pairs) == len(pd.read_csv(study / "comparisons.csv"))
 
 
-def test_every_figure_of_a_study_of_several_classes_is_that_of_its_files(several: Path) -> None:
-    reader = check(several, study_page(StudyFolder(several)))
-    classes = pd.read_csv(several / "classes.csv")
+def test_every_figure_of_a_study_of_several_classes_is_that_of_its_files(several_studied: Path) -> None:
+    reader = check(several_studied, study_page(StudyFolder(several_studied)))
+    classes = pd.read_csv(several_studied / "classes.csv")
     seen = {figure.row for figure in reader.figures if figure.file == "classes.csv" and figure.column == "auroc"}
     assert seen == {f"lines={line}-{line}" for line in classes.index[classes["auroc"].notna()]}
 

@@ -150,8 +150,8 @@ def test_names_are_text(study: Path) -> None:
     assert "<script" not in page(StudyFolder(study))
 
 
-def test_a_study_of_several_classes_says_so(several: Path) -> None:
-    text = page(StudyFolder(several))
+def test_a_study_of_several_classes_says_so(several_studied: Path) -> None:
+    text = page(StudyFolder(several_studied))
     assert "<dt>predicted</dt><dd>the classes flu, rsv, none</dd>" in text
     assert "AUROC at salt-lake, preset paper, mean over classes" in text
     assert "Every cell, mean over classes and seeds" in text
@@ -160,8 +160,8 @@ def test_a_study_of_several_classes_says_so(several: Path) -> None:
         assert absent not in text
 
 
-def test_each_class_has_a_column(several: Path) -> None:
-    folder = StudyFolder(several)
+def test_each_class_has_a_column(several_studied: Path) -> None:
+    folder = StudyFolder(several_studied)
     found = tables.each_class(folder)
     assert [table.caption for table in found] == [
         f"AUROC at salt-lake, {embedding}, preset {preset}"
@@ -189,9 +189,9 @@ def test_a_study_of_two_classes_has_no_table_of_classes(study: Path) -> None:
         assert absent not in text
 
 
-def test_a_study_without_its_classes_is_one_line(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (several / "classes.csv").unlink()
-    assert "no classes.csv here; let the study end" in fail(capsys, str(several))
-    content = json.loads((several / "study.json").read_text()) | {"overrides": {"model": {"classes": ["one"]}}}
-    (several / "study.json").write_text(json.dumps(content))
-    assert "study.json, overrides.model: classes: names 1; expected from 2 to 100" in fail(capsys, str(several))
+def test_a_study_without_its_classes_is_one_line(several_studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (several_studied / "classes.csv").unlink()
+    assert "no classes.csv here; let the study end" in fail(capsys, str(several_studied))
+    content = json.loads((several_studied / "study.json").read_text()) | {"overrides": {"model": {"classes": ["one"]}}}
+    (several_studied / "study.json").write_text(json.dumps(content))
+    assert "study.json, overrides.model: classes: names 1; expected from 2 to 100" in fail(capsys, str(several_studied))
