@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 
 from client.refusals import OtherLabelError
+from common.errors import ConfigError
 from common.statistics.delong import areas
 from server.simulate import run as simulate
 from study.config import Study, load_study
