@@ -83,7 +83,7 @@ class Results:
             self.class_bins += [{**own, **row} for row in _bins(answer.figures, stem)]
             untold += [name] if figures["n"] is None else []
         if untold and len(untold) < len(self.names):
-without = f"means are without {', '.join(untold)}: {_FEW_OF_IT.removeprefix('suppressed: ')}"
+            without = f"means are without {', '.join(untold)}: {_FEW_OF_IT.removeprefix('suppressed: ')}"
             self.rows[-1]["note"] = "; ".join(filter(None, [str(self.rows[-1]["note"]), without]))
 
     def weigh(
