@@ -18,6 +18,7 @@ import typer
 
 from benchmarks.heart_cohort import HOSPITALS, cohort, write
 from benchmarks.heart_scores import FEDERATED, OWN, POOLED, Tested, joint, less, of_flamby, regression, together
+from benchmarks.markdown import head, row
 from common.config import load_federation
 from common.statistics.intervals import Band
 from server.results import JOURNAL
@@ -115,63 +116,55 @@ def whole(cells: dict[tuple[str, str], Tested], model: str) -> Tested:
 def on_all_tests(scored: Scored, patients: pd.DataFrame) -> Iterable[str]:
     """Say how every model does on the 254 test patients, beside FLamby's."""
     heads = [f"{embedding}, {figure}" for figure in ("accuracy", "AUROC") for embedding in scored]
-    yield from _head("on all 254 test patients", "FLamby, accuracy", *heads)
+    yield from head("on all 254 test patients", "FLamby, accuracy", *heads)
     for model, name in NAMES.items():
         found = [whole(cells, model) for cells in scored.values()]
         published = f"{FLAMBY[model][-1]:.3f}" if model in FLAMBY else ""
-        yield _row(name, published, *(_with(t.accuracy()) for t in found), *(_with(t.auroc()) for t in found))
+        yield row(name, published, *(_with(t.accuracy()) for t in found), *(_with(t.auroc()) for t in found))
     blank = [""] * (len(scored) - 1)
     for name, cut in (("as FLamby has them", False), ("as the sites' grades", True)):
         found_one = regression(patients, cut)
         figures = (_with(found_one.accuracy()), *blank, _with(found_one.auroc()), *blank)
-        yield _row(f"logistic regression, pooled, inputs {name}", "", *figures)
+        yield row(f"logistic regression, pooled, inputs {name}", "", *figures)
 
 
 def by_hospital(scored: Scored) -> Iterable[str]:
     """Say how the two joint models do at each hospital."""
-    yield from _head("accuracy at", "n", *(f"{m}, {e}" for m in (FEDERATED, POOLED) for e in [*scored, "FLamby"]))
+    yield from head("accuracy at", "n", *(f"{m}, {e}" for m in (FEDERATED, POOLED) for e in [*scored, "FLamby"]))
     for place, hospital in enumerate(HOSPITALS):
         cells: list[str] = []
         for model in (FEDERATED, POOLED):
             cells += [_with(found[model, hospital].accuracy()) for found in scored.values()]
             cells.append(f"{FLAMBY[model][place]:.3f}")
-        yield _row(hospital, str(len(next(iter(scored.values()))[POOLED, hospital].labels)), *cells)
+        yield row(hospital, str(len(next(iter(scored.values()))[POOLED, hospital].labels)), *cells)
 
 
 def apart(scored: Scored) -> Iterable[str]:
     """Say how far the federated model is from the pooled one, on all test patients."""
-    yield from _head("federated less pooled", "accuracy", "AUROC")
+    yield from head("federated less pooled", "accuracy", "AUROC")
     for embedding, cells in scored.items():
-        yield _row(embedding, *(_with(band, "+.3f") for band in less(whole(cells, FEDERATED), whole(cells, POOLED))))
+        yield row(embedding, *(_with(band, "+.3f") for band in less(whole(cells, FEDERATED), whole(cells, POOLED))))
 
 
 def from_to(scored: Scored) -> Iterable[str]:
     """Give the accuracy of each hospital's own model at each hospital, FLamby's in brackets."""
     for embedding, cells in scored.items():
-        yield from _head(f"{embedding}: trained at, tested at", *HOSPITALS)
+        yield from head(f"{embedding}: trained at, tested at", *HOSPITALS)
         for source in HOSPITALS:
             figures = [f"{_with(cells[source, hospital].accuracy())} [{FLAMBY[source][place]:.3f}]"
                        for place, hospital in enumerate(HOSPITALS)]  # fmt: skip
-            yield _row(source, *figures)
+            yield row(source, *figures)
 
 
 def pairs(studied: dict[str, dict[Key, Tested]]) -> Iterable[str]:
     """Give every pair of hospitals by strategy, AUROC and accuracy, on all test patients of the target."""
     for embedding, cells in studied.items():
         for figure in ("AUROC", "accuracy"):
-            yield from _head(f"{embedding}, {figure}: from", "to", "n", "local", *STRATEGIES)
+            yield from head(f"{embedding}, {figure}: from", "to", "n", "local", *STRATEGIES)
             for source, target in permutations(HOSPITALS, 2):
                 found = [cells[None, target, "local"], *(cells[source, target, name] for name in STRATEGIES)]
                 figures = [one.auroc() if figure == "AUROC" else one.accuracy() for one in found]
-                yield _row(source, target, str(len(found[0].labels)), *map(_with, figures))
-
-
-def _head(*names: str) -> list[str]:
-    return ["", _row(*names), _row(*["---"] * len(names))]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+                yield row(source, target, str(len(found[0].labels)), *map(_with, figures))
 
 
 def _with(band: Band, form: str = ".3f") -> str:

@@ -28,6 +28,7 @@ from common.shape import ModelShape
 from common.strategies import EVERYTHING, LINEAR
 
 SEEDS = (215, 401, 114514, 1, 2)
+TWO, NAMES = ModelShape(), ("a", "b", "c", "d")
 # what both presets tune with, over some of their 50 epochs
 TUNING = Training(
     rounds=1, epochs=5, batches=100, batch_size=32, optimiser="sgd", learning_rate=0.01, weight_decay=1e-3, dropout=0.5
@@ -47,6 +48,7 @@ class Case:
     values: int = 3
     dimension: int = 768
     tuned: tuple[str, ...] = EVERYTHING
+    shape: ModelShape = TWO
 
     def bench(self, seeds: tuple[int, ...]) -> tuple[list[ConceptCNN], list[Stage]]:
         """Give a model and a stage for each seed; they share encounters."""
@@ -57,8 +59,8 @@ class Case:
         train_on, validation = self._draw(1, self.encounters), self._draw(2, self.encounters // 4)
         basis, models, stages = basis_of(table), [], []
         for seed in seeds:
-            model = ConceptCNN(table, ModelShape(), self.training.dropout)
-            model.load_state_dict(initial_weights(self.dimension, ModelShape(), seed))
+            model = ConceptCNN(table, self.shape, self.training.dropout)
+            model.load_state_dict(initial_weights(self.dimension, self.shape, seed))
             draws = partial(derive, seed, "train")
             models.append(model)
             stages.append(Stage(train_on, validation, self.training, self.tuned, draws, basis=basis))
@@ -68,7 +70,9 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
         values = torch.randint(0, self.values, (count, self.concepts), generator=generator)
         tokens = (values + self.values * torch.arange(self.concepts)).to(torch.int16)
-        return Encounters(tokens, torch.randint(0, 2, (count,), generator=generator))
+        if self.shape.labels is not None:
+            return Encounters(tokens, torch.randint(0, 2, (count, self.shape.outputs), generator=generator))
+        return Encounters(tokens, torch.randint(0, self.shape.outputs, (count,), generator=generator))
 
 
 LAB = Case("as the laboratory's benchmark: V = 126, L = 63, N = 8,000", concepts=63, values=2, encounters=8000)
@@ -78,6 +82,8 @@ CASES = (
     replace(LAB, name="the same, N = 800", encounters=800),
     replace(LAB, name="the same, D = 3,072", dimension=3072),
     replace(LAB, name="the same, only the linear head", tuned=(LINEAR,)),
+    replace(LAB, name="the same, four classes", shape=ModelShape(classes=NAMES)),
+    replace(LAB, name="the same, four labels", shape=ModelShape(labels=NAMES)),
     USUAL,
     replace(USUAL, name="the same, N = 1,000", encounters=1000),
     replace(USUAL, name="the same, D = 3,072", dimension=3072),

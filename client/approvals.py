@@ -12,14 +12,15 @@ from typing import Any
 
 import tomli_w
 
-from client.asked import describe, tasks_of, training_of
+from client.asked import alone_of, describe, tasks_of, training_of
 from client.home.layout import Home
 from client.policy import Policy
 from client.refusals import NotApprovedError
 from common.config import ONE_HOT, Federation, digest, load_federation
 from common.errors import ConfigError
 from common.files import write_atomically
-from common.strategies import SOURCE
+from common.likeness import LIKENESS
+from common.strategies import ENSEMBLE, SOURCE
 from common.tasks import Greet, Request, Work
 from common.toml import Declared, read_toml
 
@@ -135,10 +136,11 @@ def check_approved(agent_folder: Path, site: str, policy: Policy, task: Greet | 
 
 
 def _is_secure(federation: Federation, task: Work) -> bool:
-    """Say whether a source's task is summed as the file says: not at all, or over the sources of a direction."""
+    """Say whether a source's task is summed as the file says: not at all, or with the sources of a direction."""
     if task.secure is None or not federation.aggregation.secure:
         return task.secure is None and not federation.aggregation.secure
-    return list(task.secure.sites) in [direction.sources for direction in federation.directions]
+    alike = task.secure.equal == (federation.aggregation.weights == "equal")
+    return alike and list(task.secure.sites) in [direction.sources for direction in federation.directions]
 
 
 def _embedding_faults(federation: Federation, task: Greet | Work) -> list[str]:
@@ -158,13 +160,17 @@ def _work_faults(federation: Federation, site: str, task: Work, request: Request
     source = task.strategy == SOURCE
     rounds = training.rounds if training is not None and source else 1
     pull = federation.aggregation.options.get("proximal_mu", 0.0) if source else 0.0
+    pulls = {pull, 0.0} if ENSEMBLE in federation.strategies else {pull}  # each by itself, they are not pulled
+    likeness = federation.aggregation.likeness if task.strategy == LIKENESS else None
     agreed = {
         "strategy": task.strategy in tasks_of(federation, site),
         "seed": task.seed in federation.seeds,
-        "training": task.training == training,
+        "training": task.training == training and task.alone == alone_of(federation, task.strategy),
+        "privacy": task.privacy == federation.privacy,
         "round": 1 <= task.round <= rounds,
         "intervals": task.intervals in (0, federation.intervals),
-        "proximal_mu": request.proximal_mu == pull,
+        "proximal_mu": request.proximal_mu in pulls,
+        "likeness": task.likeness == likeness,
         "secure": _is_secure(federation, task) if source else task.secure is None,
     }
     return [name for name, fits in agreed.items() if not fits]

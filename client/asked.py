@@ -5,8 +5,10 @@ from __future__ import annotations
 from client.policy import Policy
 from common.config import Direction, Federation, Training, digest
 from common.errors import ConfigError
+from common.likeness import LIKENESS, NUMBERS
+from common.privacy import Privacy
 from common.secure.rules import threshold
-from common.strategies import CNN, LINEAR, LOCAL, SOURCE, STRATEGIES
+from common.strategies import CNN, ENSEMBLE, LINEAR, LOCAL, LOGISTIC, SOURCE, STRATEGIES
 
 _WORDS = {CNN: "convolution", LINEAR: "last layer (linear head)"}
 
@@ -16,9 +18,12 @@ def tasks_of(federation: Federation, site: str) -> tuple[str, ...]:
     source = any(site in direction.sources for direction in federation.directions)
     target = any(site in direction.targets for direction in federation.directions)
     asked = [SOURCE] if source else []
-    asked += [name for name in federation.strategies if name == LOCAL or (target and name in STRATEGIES)]
+    everywhere = {LOCAL, LOGISTIC}
+    asked += [name for name in federation.strategies if name in everywhere or (target and name in STRATEGIES)]
     if source and "direct" not in asked:
         asked.append("direct")  # sources score the model that they learnt
+    if federation.aggregation.weights == LIKENESS and (source or target):
+        asked.append(LIKENESS)
     return tuple(asked)
 
 
@@ -27,6 +32,12 @@ def training_of(federation: Federation, strategy: str) -> Training | None:
     if strategy in (SOURCE, LOCAL):
         return federation.training
     return federation.tuning if strategy in STRATEGIES and STRATEGIES[strategy].tuned else None
+
+
+def alone_of(federation: Federation, strategy: str) -> Training | None:
+    """Give the section by which a target would train alone, where that is one of what it chooses from."""
+    choice = STRATEGIES[strategy].candidates if strategy in STRATEGIES else ()
+    return federation.training if LOCAL in choice else None
 
 
 def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
@@ -50,8 +61,22 @@ def describe(federation: Federation, site: str, policy: Policy) -> list[str]:
         f"{federation.unknown}",
         f"  a model of {federation.model.filters} filters, kernel {federation.model.kernel}, that predicts "
         f"{federation.model.predicts}",
+        _noise(federation.privacy, policy),
     ]
     return lines + _refusals(federation, asked, policy)
+
+
+def _noise(privacy: Privacy | None, policy: Policy) -> str:
+    """Say how much a patient may count."""
+    if privacy is None:
+        refused = policy.privacy is not None and policy.privacy.required
+        return "  without noise" + ("; your policy.privacy.required refuses all training" if refused else "")
+    if privacy.epsilon is None:
+        return (
+            f"  with noise {privacy.noise_multiplier:g} times what a patient may add to a step, clip {privacy.clip:g}"
+        )
+    cost = f"epsilon {privacy.epsilon:g} at delta {privacy.delta:g}"
+    return f"  with noise by which each training costs a patient {cost}, clip {privacy.clip:g}"
 
 
 def _meaning(federation: Federation, site: str, name: str) -> str:
@@ -66,10 +91,23 @@ def _meaning(federation: Federation, site: str, name: str) -> str:
         return f"train with your patients and send the weights of the whole network, {_extent(training)}{to}"
     if name == LOCAL:
         return f"train alone and send scores, {_extent(training)}"
+    if name == LIKENESS:
+        cost = federation.aggregation.likeness
+        noise = f"with noise (epsilon {cost.epsilon:g}, delta {cost.delta:g} of differential privacy for each patient)"
+        return f"tell a mean of your patients' findings, {NUMBERS} numbers {noise}, once for each embedding"
+    if name == LOGISTIC:
+        return "fit a logistic regression to your patients' findings and send scores"
+    if name == ENSEMBLE:
+        return "score the mean of models that other sites trained alone and send scores"
+    if STRATEGIES[name].prior:
+        number = "as a number" if federation.model.binary else "as a number for each class or label"
+        return f"send by how much your patients' prevalence differs from the other sites', {number}, and scores"
     if name == "direct":
         return "score a model as it comes and send scores"
     if numbers := STRATEGIES[name].recalibrated:
         fitted = "a number" if numbers == 1 else "two numbers"
+        if not federation.model.binary:
+            fitted += " for each class or label"
         return f"fit {fitted} that recalibrate a model to your patients, and send them and scores"
     if candidates := STRATEGIES[name].candidates:
         one = f"do as {', '.join(candidates)} would and choose one of them by your patients"
@@ -121,7 +159,10 @@ def _refusals(federation: Federation, asked: tuple[str, ...], policy: Policy) ->
         lines.append(f"policy.federations does not name {federation.name!r}: every task will be refused")
     for name in asked:
         training = training_of(federation, name)
-        if name not in policy.strategies:
+        if name == LIKENESS:
+            if policy.likeness is None:
+                lines.append("policy.likeness is not given: no mean leaves, and the run will stop")
+        elif name not in policy.strategies:
             lines.append(f"policy.strategies does not allow {name!r}: it will be refused")
         elif name == SOURCE and policy.secure == "require" and not federation.aggregation.secure:
             lines.append('policy.secure is "require", and [aggregation] secure is not set: it will be refused')

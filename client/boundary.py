@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from client.refusals import OtherLabelError, PlainError, TooFarError
+from client.likeness import allowed
+from client.refusals import NotPrivateError, OtherLabelError, PlainError, TooFarError
 from client.site_file import Site
 from common import __version__
+from common.config import Training
 from common.errors import PolicyError, WireError
 from common.figures import LEAVING, metric_of
+from common.likeness import LIKENESS
 from common.shape import ModelShape
-from common.strategies import SOURCE
+from common.strategies import ROLES, SOURCE
 from common.tasks import Greet, Request, Work
 
 _NESTS = 1000  # lists and objects in a task
@@ -52,25 +55,33 @@ def check_work(sites: Sequence[Site], task: Work) -> None:
     check_label(sites, task.model)
     for site in sites:
         policy = site.policy
-        if task.strategy not in policy.strategies:
+        if task.strategy == LIKENESS:
+            allowed(site, task)
+        elif task.strategy not in policy.strategies:
             raise PolicyError(f"{site.path}: policy.strategies does not allow {task.strategy!r}")
         if task.strategy == SOURCE and task.secure is None and policy.secure == "require":
             raise PlainError(f'{site.path}: policy.secure is "require"; the federation has no [aggregation] secure')
-        training = task.training
-        if training is None:
-            continue
-        if max(training.rounds, task.round) > policy.max_rounds:
-            raise PolicyError(
-                f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}"
+        strategy = ROLES.get(task.strategy)
+        learns = strategy is not None and (strategy.tuned or strategy.recalibrated or strategy.logistic)
+        if policy.privacy is not None and policy.privacy.required and learns and task.privacy is None:
+            raise NotPrivateError(
+                f"{site.path}: policy.privacy.required is true; the federation has no [privacy], for {task.strategy!r}"
             )
-        if training.batch_size < policy.min_cell:  # one step on one patient gives that patient away
-            raise PolicyError(
-                f"{site.path}: policy.min_cell is {policy.min_cell}, the task's batches {training.batch_size}"
-            )
-        if training.epochs > policy.max_epochs:
-            raise PolicyError(
-                f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}"
-            )
+        for training in filter(None, (task.training, task.alone)):
+            _check_training(site, training, task.round)
+
+
+def _check_training(site: Site, training: Training, number: int) -> None:
+    """Check how a task trains; `number` is that of its round."""
+    policy = site.policy
+    if max(training.rounds, number) > policy.max_rounds:
+        raise PolicyError(f"{site.path}: policy.max_rounds is {policy.max_rounds}, the task asks for {training.rounds}")
+    if training.batch_size < policy.min_cell:  # one step on one patient gives that patient away
+        raise PolicyError(
+            f"{site.path}: policy.min_cell is {policy.min_cell}, the task's batches {training.batch_size}"
+        )
+    if training.epochs > policy.max_epochs:
+        raise PolicyError(f"{site.path}: policy.max_epochs is {policy.max_epochs}, the task asks for {training.epochs}")
 
 
 def check_label(sites: Sequence[Site], model: ModelShape) -> None:

@@ -10,9 +10,13 @@ from client.agent import Agent
 from client.approvals import check_approved
 from client.boundary import check_work, read_task
 from client.ledger import Ledger, mark_of
+from client.privacy.ledger import PrivacyLedger
 from client.refusals import code_of
+from client.releases import Releases
 from client.secure.peers import check_peers
+from client.secure.vault import Vault
 from client.site_file import Site, load_site
+from client.told import Told
 from common.errors import SitebridgeError
 from common.tasks import Answer, Greet, Request, Work
 from common.toml import refuse_replaced
@@ -33,7 +37,9 @@ class Desk:
 
     def __init__(self, site_file: Path, folder: Path) -> None:
         self.site_file, self.folder = site_file, folder
-        self.ledger = Ledger(folder)
+        self.ledger, self.privacy = Ledger(folder), PrivacyLedger(folder)
+        self.told = Told(folder)
+        self.releases = Releases(folder)
         self.name = ""  # until a site file could be read
         self._read = ""  # digest of the site file that the agent is of
         self._agent: Agent | None = None
@@ -72,7 +78,8 @@ class Desk:
         digest = hashlib.sha256(content).hexdigest()
         if self._agent is None or digest != self._read:
             self._agent, self._answered = None, None
-            self._agent, self._read = Agent([load_site(self.site_file)], self.folder), digest
+            site = load_site(self.site_file)
+            self._agent, self._read = Agent([site], self.privacy, self.releases, Vault(self.folder)), digest
             self.name = self._agent.name
         return self._agent
 
@@ -97,6 +104,8 @@ class Desk:
         if task.secure is not None:
             check_peers(site.policy, site.name, task.secure)
         self.ledger.work(task, request, site.policy.max_tasks)
+        if not site.policy.differencing:
+            self.told.check(site, self._read)
         mark = mark_of(task, request)
         if self._answered is None or self._answered[0] != mark:
             answer = agent.answer(request)

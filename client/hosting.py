@@ -8,16 +8,18 @@ from pathlib import Path
 from flwr.app import Context
 
 from client.agent import Agent
+from client.releases import Releases
+from client.secure.vault import Vault
 from client.site_file import load_site
 from common.config import load_federation, site_files
 from common.errors import SitebridgeError
 from common.files import agent_folder
 from common.tasks import Answer, Request
 
-FOLDER = "agent-folder"  # node configuration: where the agent may keep what has to outlive its process
-OUT = "out"  # run configuration: the run's folder, in Flower's own simulation
 SITE_FILES = "site-files"  # node configuration: the site's file; several, joined by "|", are pooled
 FEDERATION = "federation"  # run configuration: the federation's file, in Flower's own simulation
+OUT = "out"  # node configuration of the in-process grid, or run configuration: the run's folder
+AGENTS = "agents"  # in the run's folder: what agents remember
 
 log = logging.getLogger("sitebridge.site")
 _agents: dict[tuple[int, tuple[Path, ...]], Agent] = {}
@@ -51,12 +53,9 @@ def _files(context: Context) -> tuple[Path, ...]:
 
 
 def _folder(context: Context) -> Path | None:
-    """Give the agent's folder; in Flower's simulation, where sites share processes, it is one in the run's folder."""
-    if FOLDER in context.node_config:
-        return Path(str(context.node_config[FOLDER]))
-    if SITE_FILES in context.node_config or not context.run_config.get(OUT):
-        return None
-    return agent_folder(Path(str(context.run_config[OUT])), str(context.node_config["partition-id"]))
+    """Give the run's folder, where agents remember what has to outlive their process; None where nobody says."""
+    out = str(context.node_config.get(OUT, "") or context.run_config.get(OUT, ""))
+    return Path(out) if out else None
 
 
 def _agent(run: int, files: tuple[Path, ...], folder: Path | None) -> Agent:
@@ -64,5 +63,11 @@ def _agent(run: int, files: tuple[Path, ...], folder: Path | None) -> Agent:
     for key in [key for key in _agents if key[0] != run]:
         del _agents[key]  # files may have changed since that run
     if (run, files) not in _agents:
-        _agents[run, files] = Agent([load_site(path) for path in files], folder)
+        sites = [load_site(path) for path in files]
+        if folder is None or len(sites) > 1:
+            _agents[run, files] = Agent(sites)
+        else:
+            name = sites[0].name
+            told, vault = Releases(folder / AGENTS / name), Vault(agent_folder(folder, name))
+            _agents[run, files] = Agent(sites, releases=told, vault=vault)
     return _agents[run, files]

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from client.privacy.policy import PrivacyPolicy
 from common.config import Name, SiteName
 from common.figures import LEAVING
+from common.likeness import Likeness
 from common.secure.group import Fingerprint
 from common.strategies import ROLES
 from common.toml import Declared
@@ -34,12 +36,19 @@ class Policy(Declared):
         Fewest patients behind a number that may leave the site.
     metrics : tuple of str
         Metrics that may leave the site, of `common.figures.LEAVING`.
+    differencing : bool
+        Whether a cohort is told of that differs from an earlier one by fewer than `min_cell` patients. Deployed only.
     max_change : float or None
         Largest L2 norm of the change of the weights that may leave the site; None for no limit.
     approval : bool
         Whether only tasks of a federation that a data steward approved (`client.approvals`) are done. Deployed only.
     federations : tuple of str or None
         Names of federations that may be approved; None for any.
+    privacy : PrivacyPolicy or None
+        What patients may spend of their privacy; None where nobody counts.
+    likeness : Likeness or None
+        The most that all mean embeddings (`common.likeness`) that the site ever tells may cost a patient together; None
+        where it tells none.
     secure : str
         "require": as a source, the site lets its update out in a secure sum only; "allow": as it is, too.
     peers : dict of str to str or None
@@ -53,9 +62,12 @@ class Policy(Declared):
     max_tasks: Limit = 5000
     min_cell: Limit = 11
     metrics: tuple[str, ...] = LEAVING
+    differencing: bool = False
     max_change: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     approval: bool = False
     federations: tuple[Name, ...] | None = None
+    privacy: PrivacyPolicy | None = None
+    likeness: Likeness | None = None
     secure: Literal["allow", "require"] = "allow"
     peers: dict[SiteName, Fingerprint] | None = None
 

@@ -76,8 +76,13 @@ def fingerprint(site: Site, embedding: Embedding) -> Fingerprint:
     return open_table(site, embedding).fingerprint(embedding.normalisation, embedding.shown)
 
 
-def prepare(site: Site, embedding: Embedding) -> Prepared:
+def prepare(site: Site, embedding: Embedding, whole: bool = False) -> Prepared:
     """Read a site's cohort and the rows of its table that the cohort uses.
+
+    Parameters
+    ----------
+    whole : bool
+        Take the rows of all tokens that the site declares, so that which rows there are does not tell who is there.
 
     Raises
     ------
@@ -86,7 +91,7 @@ def prepare(site: Site, embedding: Embedding) -> Prepared:
     """
     cohort = read_cohort(site, embedding.unknown)
     table = open_table(site, embedding)
-    used = _used(cohort)
+    used = np.arange(len(cohort.vocabulary)) if whole else _used(cohort)
     if embedding.shown == NONE:  # absent findings are left as row 0, no token
         used = used[[cohort.vocabulary[index].denied is None for index in used]]
     # a token that no encounter has needs no row
@@ -118,7 +123,8 @@ def _encounters(split: Split, place: Numbers) -> Encounters:
     """Put the table's rows in the place of the tokens: a second array may be as large as the site's memory allows."""
     for block in _blocks(split.tokens):
         block[...] = place[block]
-    return Encounters(torch.from_numpy(split.tokens), torch.from_numpy(split.labels))
+    patients = None if split.patients is None else torch.from_numpy(split.patients)
+    return Encounters(torch.from_numpy(split.tokens), torch.from_numpy(split.labels), patients)
 
 
 def _blocks(tokens: Numbers) -> Iterator[Numbers]:
@@ -129,7 +135,7 @@ def _blocks(tokens: Numbers) -> Iterator[Numbers]:
 
 def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
     return {
-        name: Encounters(torch.where(split.tokens > 0, split.tokens.int() + offset, 0), split.labels)
+        name: Encounters(torch.where(split.tokens > 0, split.tokens.int() + offset, 0), split.labels, split.patients)
         for name, split in part.splits.items()
     }
 
@@ -137,4 +143,13 @@ def _shift(part: Prepared, offset: int) -> dict[str, Encounters]:
 def _join(splits: Sequence[Encounters]) -> Encounters:
     longest = max(split.tokens.shape[1] for split in splits)
     padded = [functional.pad(split.tokens, (0, longest - split.tokens.shape[1])) for split in splits]
-    return Encounters(torch.cat(padded), torch.cat([split.labels for split in splits]))
+    whose = [_whose(number, split) for number, split in enumerate(splits)]
+    patients = None if all(split.patients is None for split in splits) else torch.cat(whose)
+    return Encounters(torch.cat(padded), torch.cat([split.labels for split in splits]), patients)
+
+
+def _whose(number: int, encounters: Encounters) -> Tensor:
+    """Give the numbers of a site's patients; where it names none, of each encounter a number of its own."""
+    if encounters.patients is not None:
+        return encounters.patients
+    return torch.arange(len(encounters)) + (number << 40)

@@ -13,10 +13,9 @@ import numpy as np
 
 from client.refusals import DivergedError
 from client.scored import Scored, curve_figures
-from client.training import Encounters, all_probabilities
+from client.training import Encounters, Model, all_probabilities
 from common.figures import CURVE, HITS, METRICS
 from common.metrics import Estimate, Floats, Integers, score
-from common.model import ConceptCNN
 from common.outcome import answers, told
 from common.seeds import derive
 from common.statistics.multiclass import several_labels
@@ -82,7 +81,7 @@ class Questions:
         return means
 
 
-def questions_of(model: ConceptCNN, encounters: Encounters, min_cell: int) -> Questions:
+def questions_of(model: Model, encounters: Encounters, min_cell: int) -> Questions:
     """Ask a model about encounters.
 
     Raises
@@ -101,7 +100,7 @@ def questions_of(model: ConceptCNN, encounters: Encounters, min_cell: int) -> Qu
 
 
 def score_questions(
-    model: ConceptCNN, task: Work, splits: Mapping[str, Encounters], site: str, min_cell: int, prefix: str
+    model: Model, task: Work, splits: Mapping[str, Encounters], site: str, min_cell: int, prefix: str
 ) -> Scored:
     """Score a model on the splits that a task names.
 

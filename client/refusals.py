@@ -18,8 +18,20 @@ class TooFarError(PolicyError):
     """The weights moved further than the site's policy lets out."""
 
 
+class NotPrivateError(PolicyError):
+    """The site's policy asks for training with noise, and the task does not."""
+
+
+class BudgetError(PolicyError):
+    """What the site's patients may spend of their privacy does not cover the task."""
+
+
 class OtherLabelError(PolicyError):
     """The federation predicts something else than what the site file's label says."""
+
+
+class TooAlikeError(PolicyError):
+    """The cohort differs from one of which something has left by few patients, who would be singled out."""
 
 
 class PlainError(PolicyError):
@@ -46,7 +58,10 @@ _CODES: list[tuple[type[SitebridgeError], str]] = [
     (NotApprovedError, "not-approved"),
     (OldRunError, "old-run"),
     (TooFarError, "too-far"),
+    (NotPrivateError, "not-private"),
+    (BudgetError, "budget-spent"),
     (OtherLabelError, "other-label"),
+    (TooAlikeError, "too-alike"),
     (PlainError, "plain"),
     (UnknownPeerError, "unknown-peer"),
     (UnsafeError, "unsafe"),

@@ -10,10 +10,9 @@ import numpy as np
 from client.questions import score_questions
 from client.refusals import DivergedError
 from client.scored import GRID, Scored, curve_figures
-from client.training import Encounters, probabilities
+from client.training import Encounters, Model, probabilities
 from common.figures import CURVE, HITS, METRICS
 from common.metrics import Floats, Integers, score, youden_threshold
-from common.model import ConceptCNN
 from common.outcome import answers, few, told
 from common.seeds import derive
 from common.shape import ModelShape
@@ -23,7 +22,7 @@ TWO_CLASSES = ModelShape()
 
 
 def score_splits(
-    model: ConceptCNN, task: Work, splits: Mapping[str, Encounters], site: str, min_cell: int, prefix: str = ""
+    model: Model, task: Work, splits: Mapping[str, Encounters], site: str, min_cell: int, prefix: str = ""
 ) -> Scored:
     """Score a model on the splits that a task names, and choose a threshold where it asks for one."""
     if not task.model.binary:
@@ -66,7 +65,7 @@ def trainable(encounters: Encounters, min_cell: int, shape: ModelShape) -> bool:
 
 
 def figures_of(
-    model: ConceptCNN, encounters: Encounters, threshold: float | None, replicates: int, seed: int, min_cell: int
+    model: Model, encounters: Encounters, threshold: float | None, replicates: int, seed: int, min_cell: int
 ) -> Scored:
     """Score a model: each metric, and with replicates its interval as ``.low`` and ``.high``.
 
@@ -92,7 +91,7 @@ def figures_of(
     return Scored({name: value for name, value in figures.items() if math.isfinite(value)}, set(suppressed))
 
 
-def threshold_of(model: ConceptCNN, validation: Encounters) -> float:
+def threshold_of(model: Model, validation: Encounters) -> float:
     """Choose the probability from which on an encounter is called positive, on validation encounters."""
     return youden_threshold(validation.labels.numpy(), probabilities(model, validation), GRID)
 

@@ -7,10 +7,12 @@ from math import prod
 from pathlib import Path
 
 from client.policy import Policy
+from client.privacy.policy import PrivacyPolicy
 from client.site_file import Site
 from common.concepts import SENTENCE
 from common.config import ONE_HOT
 from common.errors import SitebridgeError
+from common.likeness import NUMBERS, Likeness
 from common.shape import ModelShape
 from common.strategies import ROLES, TransferStrategy
 
@@ -23,7 +25,15 @@ def render(site: Site) -> str:
     What it says of numbers and bytes holds for each embedding table that the site names, at the default model size and
     with absences shown by sentences; a federation that was approved may ask for other filters, or for absence by text.
     """
-    parts = [_title(site), _held(site), _computed(), _leaving(site), _never(), _suppressed(site.policy), _kept(site)]
+    parts = [
+        _title(site),
+        _held(site),
+        _computed(),
+        _leaving(site),
+        _never(site.policy.privacy),
+        _suppressed(site.policy),
+        _kept(site),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,14 +85,27 @@ def _leaving(site: Site) -> str:
     ]
     if not shape.binary:
         lines += ["", f"Counts and metrics are of each of {', '.join(shape.names)} against the rest, and their means."]
+    if (cost := policy.likeness) is not None:
+        lines += ["", _mean(cost)]
     refused = [name for name in ROLES if name not in policy.strategies]
     if refused:
         lines += ["", f"Refused by this site's policy: {', '.join(refused)}."]
     return "\n".join([*lines, "", *_limits(policy)])
 
 
+def _mean(cost: Likeness) -> str:
+    return (
+        f"Where a federation weighs its sources by likeness: once for each embedding, {NUMBERS} numbers, the mean over "
+        "patients of the words of what their training encounters have, with Gaussian noise drawn here. All such means "
+        f"together cost each patient at most epsilon {cost.epsilon:g} at delta {cost.delta:g} of differential privacy; "
+        "the same question has the same answer, from `agent/likeness.json`."
+    )
+
+
 def _row(name: str, strategy: TransferStrategy, site: Site, shape: ModelShape) -> str:
-    if numbers := strategy.recalibrated:
+    if fitted := strategy.recalibrated:
+        slopes = fitted - 1 if shape.labels is None else (fitted - 1) * shape.outputs
+        numbers = (1 if shape.binary else shape.outputs) + slopes
         return f"| `{name}`: {strategy.meaning} | none; of the recalibration, | {numbers} ({8 * numbers}) |"
     if not strategy.returned:
         return f"| `{name}`: {strategy.meaning} | none | 0 |"
@@ -127,16 +150,38 @@ def _limits(policy: Policy) -> Iterator[str]:
         yield "- No limit to how far weights may move (`policy.max_change` is not set)."
     else:
         yield f"- Weights that moved further than {policy.max_change:g} (L2 norm) are not sent."
+    yield from _privacy(policy.privacy)
 
 
-def _never() -> str:
+def _privacy(privacy: PrivacyPolicy | None) -> Iterator[str]:
+    if privacy is None:
+        yield "- No limit to what weights may tell of one patient (`policy.privacy` is not set)."
+        return
+    needed = "Training" if privacy.required else "Training, where the federation asks for noise,"
+    yield (
+        f"- {needed} is differentially private, patient by patient: over all runs and federations at most epsilon "
+        f"{privacy.epsilon:g} at delta {privacy.delta:g}. A ledger here counts, and refuses what would go beyond."
+    )
+    yield {
+        "noised": f"- Scores leave only from counts with noise (standard deviation {privacy.metrics_noise:g} "
+        "patients), under the same budget, and without intervals.",
+        "withheld": "- No score leaves.",
+        "exact": "- Scores of validation and test encounters leave without noise, beside that budget.",
+    }[privacy.metrics]
+
+
+def _never(privacy: PrivacyPolicy | None) -> str:
+    proven = (
+        "They are not proven to hide whether one patient took part."
+        if privacy is None
+        else "The privacy budget above bounds what weights tell of whether one patient took part."
+    )
     return (
         "## What never leaves\n\n"
         "No row, cell, identifier, date or file name of the encounters; no prediction for a patient; no vector of the "
         "embedding table; no text of an error: a coordinator hears one of a fixed list of codes. Only arrays of "
         "numbers of known names, sizes and type can pass; no program that a coordinator sends reaches the data.\n\n"
-        "Weights and scores are computed from patients, and so say something of them as a group. They are not proven "
-        "to hide whether one patient took part."
+        f"Weights and scores are computed from patients, and so say something of them as a group. {proven}"
     )
 
 
@@ -146,7 +191,16 @@ def _suppressed(policy: Policy) -> str:
         f"Nothing is trained or scored on a split with fewer than {policy.min_cell} patients of a class; no training "
         f"step is taken on fewer than {policy.min_cell}; a sensitivity or specificity behind which 1 to "
         f"{policy.min_cell - 1} patients were called rightly or wrongly is left out. The coordinator is told the name "
-        "of what was held back."
+        f"of what was held back. {_differencing(policy)}"
+    )
+
+
+def _differencing(policy: Policy) -> str:
+    if policy.differencing:
+        return "Cohorts that differ by few patients are told of alike: their figures could be subtracted."
+    return (
+        f"Of a cohort that differs from an earlier one by fewer than {policy.min_cell} patients of a split, but not "
+        "by none, nothing is told."
     )
 
 
@@ -158,6 +212,7 @@ def _kept(site: Site) -> str:
         "audit verify` checks it, `sitebridge site audit show` adds it up.\n"
         "- The site's own log of errors, the last 12 MB. After an unforeseen error it may quote a cell: it stays here, "
         "and is to be guarded as the data are.\n"
-        "- The agent keeps encounters in memory only, and keeps none on disk.\n"
+        "- The agent keeps encounters in memory only, and keeps none on disk; of each cohort that was told of it keeps "
+        "sums of keyed numbers, by which a later one that is nearly the same is known.\n"
         f"- The coordinator keeps what left {site.name}: weights and scores."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,16 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.compact import REST, CompactCNN
+from client.held_out import HeldOut
 from common.config import Training
 from common.errors import ConfigError
-from common.metrics import auroc
 from common.model import ConceptCNN
-from common.outcome import answers, chances, loss, told
-from common.recalibration import INTERCEPT, SLOPE, fit, recalibrated
+from common.outcome import chances, loss
+from common.recalibration import figures_of, prior_figures, recalibrated
 from common.seeds import derive
 from common.selection import BestKept
+from common.shape import ModelShape
 from common.strategies import CNN, LINEAR
 from common.wire import PARTS
+
+if TYPE_CHECKING:  # which itself calls this module
+    from client.privacy.training import Guard
 
 State = dict[str, Tensor]
 _CHUNK = 8192  # encounters scored at once
@@ -40,17 +45,21 @@ class Encounters:
         uint8, int16 or int32 (N, L), rows of the embedding table, 0 for no token.
     labels : Tensor
         int64 (N,), the class; where there are several labels (N, C), 1 for each that an encounter has.
+    patients : Tensor or None
+        int64 (N,), numbers that tell whose encounters they are; None where each is taken for a patient of its own.
     """
 
     tokens: Tensor
     labels: Tensor
+    patients: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> Encounters:
         """Give the first encounters."""
-        return Encounters(self.tokens[:count], self.labels[:count])
+        patients = None if self.patients is None else self.patients[:count]
+        return Encounters(self.tokens[:count], self.labels[:count], patients)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class Stage:
         Of the table's rows, see `client.compact`; used where it gives what training without it gives.
     min_cell : int
         Fewest validation encounters with, and without, a class or label that counts in choosing the best.
+    guard : Guard or None
+        Keeps training from telling of a patient, see `client.privacy.training`; what is kept is then the last model.
     """
 
     train: Encounters
@@ -80,13 +91,19 @@ class Stage:
     proximal_mu: float = 0.0
     basis: Tensor | None = None
     min_cell: int = 1
+    guard: Guard | None = None
 
 
 def train(model: ConceptCNN, stage: Stage) -> None:
     """Train all rounds at this site and leave the best candidate's weights in the model.
 
-    A candidate is the model after every round, or, where there is one round only, after every epoch.
+    A candidate is the model after every round, or, where there is one round only, after every epoch. Under a guard the
+    last one is kept: a choice by validation encounters would tell of their patients.
     """
+    if stage.guard is not None:
+        for number in range(1, stage.training.rounds + 1):
+            train_round(model, stage, number)
+        return
     best: BestKept[State] = BestKept(stage.training.stop_after)
 
     def consider() -> bool:
@@ -123,6 +140,9 @@ def train_round(model: ConceptCNN, stage: Stage, number: int, after_epoch: Calla
     after_epoch : callable, optional
         Called after every epoch; stops the round by returning true.
     """
+    if stage.guard is not None:
+        stage.guard.train_round(model, stage)
+        return
     generator = torch.Generator().manual_seed(stage.seed_of(number))
     learner = Learner(model, stage)
     stream = batches(len(stage.train), stage.training, generator)
@@ -217,11 +237,25 @@ def half_way(start: ConceptCNN, end: ConceptCNN) -> State:
     return {name: (value + other[name]) / 2 for name, value in start.state_dict().items()}
 
 
-def recalibrate(model: ConceptCNN, encounters: Encounters, numbers: int) -> dict[str, float]:
-    """Recalibrate a model's head on a site's encounters; give the numbers that were fitted."""
-    by = fit(encounters.labels.numpy(), probabilities(model, encounters), numbers)
-    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), by))
-    return dict(zip((INTERCEPT, SLOPE)[:numbers], (by.intercept, by.slope), strict=False))
+def recalibrate(
+    model: ConceptCNN, encounters: Encounters, numbers: int, prevalence: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Recalibrate a model's head on a site's encounters; give the figures that were fitted.
+
+    Parameters
+    ----------
+    numbers : int
+        See `common.recalibration.figures_of`.
+    prevalence : sequence of float, optional
+        Of each question where the model was learnt: correct for that alone, and fit nothing.
+    """
+    labels, shape = encounters.labels.numpy(), model.shape
+    if prevalence is not None:
+        figures = prior_figures(shape, labels, prevalence)
+    else:
+        figures = figures_of(shape, labels, all_probabilities(model, encounters), numbers)
+    model.load_state_dict(model.state_dict() | recalibrated(model.state_dict(), shape, figures))
+    return figures
 
 
 def snapshot(model: ConceptCNN) -> State:
@@ -235,13 +269,29 @@ def pooled(model: ConceptCNN, encounters: Encounters) -> Tensor:
     return torch.cat([model.features(chunk) for chunk in torch.split(encounters.tokens, _CHUNK)])
 
 
+class Baseline(Protocol):
+    """What gives probabilities and is no network: an ensemble of some, or a logistic regression."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """What is predicted."""
+
+    def chances(self, encounters: Encounters) -> NDArray[np.float64]:
+        """Give the probability of a yes to each question, float64 (N, Q)."""
+
+
+Model = ConceptCNN | Baseline
+
+
 @torch.no_grad()
-def all_probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def all_probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of a yes to each question, float64 (N, Q)."""
+    if not isinstance(model, ConceptCNN):
+        return model.chances(encounters)
     return chances(model.shape, model.head(pooled(model, encounters)))
 
 
-def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float64]:
+def probabilities(model: Model, encounters: Encounters) -> NDArray[np.float64]:
     """Give the probability of being positive, float64 (N,).
 
     Raises
@@ -254,12 +304,7 @@ def probabilities(model: ConceptCNN, encounters: Encounters) -> NDArray[np.float
     return all_probabilities(model, encounters)[:, 0]
 
 
-def validation_auroc(model: ConceptCNN, validation: Encounters, min_cell: int = 1) -> float | None:
+def validation_auroc(model: Model, validation: Encounters, min_cell: int = 1) -> float | None:
     """Give the AUROC on validation encounters, of several questions their mean; None where there is none to ask."""
-    if len(validation) == 0:
-        return None
-    yes = answers(model.shape, validation.labels.numpy())
-    if not (asked := told(yes, min_cell)):
-        return None
-    scores = all_probabilities(model, validation)
-    return float(np.mean([auroc(yes[:, q], scores[:, q]) for q in asked]))
+    held = HeldOut.of(model.shape, validation.labels, min_cell)
+    return None if held is None else held.auroc(all_probabilities(model, validation))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _UNTOLD = "with too few validation encounters to compare by, or a comparison that is withheld"
+_BY_HOME = "with too few validation encounters to compare by: the sources' model does {} worse here than at home"
+MARGIN = 0.005  # AUROC: being lighter is worth no more
 CHOICE = "choice"  # the figure: place of the chosen strategy among the candidates
 
 
@@ -20,7 +22,8 @@ class Verdict:
         Place among the candidates.
     behind, errors : sequence of float
         Of each candidate: distance of its AUROC to the highest, on encounters that it was not trained on, and the
-        standard error of that distance; 0 for the best itself. Empty where encounters are too few to tell.
+        standard error of that distance; 0 for the best itself. Where validation encounters are too few, of the first
+        candidate alone: how much worse it does than where it was learnt. Empty where that is not known either.
     """
 
     chosen: int
@@ -42,9 +45,17 @@ def reason(names: Sequence[str], figures: Mapping[str, float]) -> str:
     if chosen not in range(len(names)):
         return ""
     told = [name for name in names if f"{CHOICE}.{name}.behind" in figures]
-    lines = [_distance(name, figures) for name in told]
-    best = f"the lightest within one standard error of the best: {', '.join(lines)}"
-    return f"chose {names[int(chosen)]}, {best if lines else _UNTOLD}"
+    return f"chose {names[int(chosen)]}, {_why(told, figures)}"
+
+
+def _why(told: Sequence[str], figures: Mapping[str, float]) -> str:
+    if not told:
+        return _UNTOLD
+    if len(told) == 1:
+        behind, error = (figures.get(f"{CHOICE}.{told[0]}.{what}", math.nan) for what in ("behind", "error"))
+        return _BY_HOME.format(f"{behind:.3f} (error {error:.3f})")
+    lines = ", ".join(_distance(name, figures) for name in told)
+    return f"the lightest within one standard error of the best, and {MARGIN:g}: {lines}"
 
 
 def _distance(name: str, figures: Mapping[str, float]) -> str:

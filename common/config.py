@@ -15,9 +15,11 @@ from pydantic import Field, model_validator
 from common.concepts import Absence
 from common.errors import ConfigError
 from common.failures import PHASES, Failures
+from common.likeness import Likeness
+from common.privacy import UNPROTECTED, Privacy
 from common.secure.rules import faults as secure_faults
 from common.shape import ModelShape
-from common.strategies import POOLED, STRATEGIES, TWO_CLASSES_ONLY
+from common.strategies import POOLED, STRATEGIES
 from common.toml import Declared, check, parse, resolve
 
 ONE_HOT = "one-hot"
@@ -57,8 +59,11 @@ class Aggregation(Declared):
     """Which of Flower's strategies joins the sites' weights, and its options under their names in Flower."""
 
     name: str = "FedAvg"
+    weights: Literal["size", "equal", "likeness"] = "size"  # by what a source counts
+    likeness: Likeness = Likeness()  # what being asked how like the target they are may cost patients
     options: dict[str, Number] = Field(default_factory=dict)
     secure: bool = False  # the coordinator learns the sum of the sources' updates and none by itself
+    norm_bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["median"] | None = None
     noise: dict[str, Number] | None = None  # central differential privacy: options of Flower's wrapper
 
 
@@ -93,15 +98,16 @@ class Federation(Declared):
     training: Training
     tuning: Training
     aggregation: Aggregation = Aggregation()
+    privacy: Privacy | None = None  # none: training without noise
     failures: Failures = Failures()
 
     @model_validator(mode="after")
     def _agree(self) -> Federation:
         """Check what no key can say by itself."""
-        faults = [*self._unknown_names(), *self._repeated(), *self._of_two_classes()]
+        faults = [*self._unknown_names(), *self._repeated(), *self._one_target(), *self._unprotected()]
         if self.aggregation.secure:
             sources = [direction.sources for direction in self.directions]
-            faults += secure_faults(self.aggregation.name, self.aggregation.noise is not None, sources)
+            faults += secure_faults(self.aggregation, self.strategies, sources)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -121,11 +127,26 @@ class Federation(Declared):
             faults.append(f"sites: {POOLED!r} is what all sites together are called; choose another name")
         return faults
 
-    def _of_two_classes(self) -> list[str]:
-        if self.model.binary:
+    def _one_target(self) -> list[str]:
+        """Check that there is one target that sources can be like."""
+        if self.aggregation.weights != "likeness":
             return []
-        only = f"is for two classes only, and [model] has {self.model.predicts}; remove it"
-        return [f"strategies: {name!r} {only}" for name in TWO_CLASSES_ONLY if name in self.strategies]
+        targets: dict[tuple[str, ...], set[str]] = {}
+        for direction in self.directions:
+            targets.setdefault(tuple(direction.sources), set()).update(direction.targets)
+        return [
+            f'aggregation.weights is "likeness", of one target; from {", ".join(sources)} go models to '
+            f"{', '.join(sorted(to)) or 'none'}: give them one, and the others files of their own"
+            for sources, to in targets.items()
+            if len(to) != 1
+        ]
+
+    def _unprotected(self) -> list[str]:
+        if self.privacy is None:
+            return []
+        why = "tells numbers of patients without noise, and [privacy] is given; remove one of them"
+        faults = [f"strategies: {name!r} {why}" for name in UNPROTECTED if name in self.strategies]
+        return faults + (["model.kernel must be 1 with [privacy]"] if self.model.kernel > 1 else [])
 
     def _repeated(self) -> list[str]:
         lists: dict[str, Sequence[int | str]] = {

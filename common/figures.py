@@ -6,6 +6,7 @@ import re
 
 from common.choice import CHOICE
 from common.errors import WireError
+from common.likeness import NOISE
 
 METRICS = (
     "auroc",
@@ -21,17 +22,18 @@ CURVE = "curve"  # counts of encounters and of positives by ranges of probabilit
 LEAVING = (*METRICS, CURVE)  # what a site's policy decides about
 WEIGHT = "num-examples"  # the figure by which Flower's strategies weigh a site
 
+_FITTED = ("intercept", "slope")  # of a recalibration
 _METRIC = "|".join((*METRICS, "n", "positive"))
 _NAME = r"(\.[a-z0-9][a-z0-9-]{0,39})?"  # of a class or label, where there are several
 _FIGURE = re.compile(
     rf"num-examples|threshold|(came\.)?(validation|test){_NAME}\.(?P<metric>{_METRIC})(\.low|\.high)?"
-    r"|recalibration\.(?P<fitted>intercept|slope)"
-    rf"|{CHOICE}|{CHOICE}\.(?P<candidate>[a-z0-9-]+)\.(behind|error)"
+    rf"|recalibration{_NAME}\.(?P<fitted>intercept|slope)"
+    rf"|{re.escape(NOISE)}|{CHOICE}|{CHOICE}\.(?P<candidate>[a-z0-9-]+)\.(behind|error)"
     rf"|test{_NAME}\.{CURVE}\.\d\d\.(?P<count>from|n|positive)"
 )
 _COUNT, _ANY = (0.0, 1e9), (-1e6, 1e6)
-_RANGES = {WEIGHT: (1.0, 1e9), CHOICE: (0.0, 100.0), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
-_RANGES |= dict.fromkeys((*METRICS[3:5], "intercept", "slope"), _ANY)
+_RANGES = {WEIGHT: (1.0, 1e9), NOISE: (0.0, 1e3), CHOICE: (0.0, 100.0), "n": _COUNT, "positive": _COUNT, "": (0.0, 1.0)}
+_RANGES |= dict.fromkeys((*METRICS[3:5], *_FITTED), _ANY)
 
 
 def metric_of(figure: str) -> str:
@@ -44,8 +46,8 @@ def metric_of(figure: str) -> str:
 
 def name_of(figure: str) -> str:
     """Give the class or label that a figure such as ``test.rsv.auroc.low`` is about; empty for all of them together."""
-    split, *rest = figure.removeprefix("came.").split(".")
-    about_all = split not in ("validation", "test") or rest[0] in (*LEAVING, "n", "positive")
+    stem, *rest = figure.removeprefix("came.").split(".")
+    about_all = stem not in ("validation", "test", "recalibration") or rest[0] in (*LEAVING, "n", "positive", *_FITTED)
     return "" if about_all else rest[0]
 
 

@@ -108,10 +108,7 @@ class _RowMax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, projected: Tensor, tokens: Tensor) -> Tensor:
-        starts = torch.arange(0, tokens.numel(), tokens.shape[1], dtype=tokens.dtype)
-        pooled, _, _, winners = torch.embedding_bag(
-            projected, tokens.flatten(), starts, False, _MAX, False, None, False, NO_TOKEN
-        )
+        pooled, winners = row_max(projected, tokens)
         ctx.save_for_backward(winners)
         ctx.rows = projected.shape[0]  # type: ignore[attr-defined]
         return pooled
@@ -122,6 +119,15 @@ class _RowMax(torch.autograd.Function):
         (winners,) = ctx.saved_tensors  # type: ignore[attr-defined]  # (B, F)
         zeros = gradient.new_zeros(ctx.rows, gradient.shape[1])  # type: ignore[attr-defined]
         return zeros.scatter_add_(0, winners.long(), gradient), None
+
+
+def row_max(projected: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the maximum of each encounter's rows, (V, F) and (B, L) to (B, F), and the rows they are of, int (B, F)."""
+    starts = torch.arange(0, tokens.numel(), tokens.shape[1], dtype=tokens.dtype)
+    pooled, _, _, winners = torch.embedding_bag(
+        projected, tokens.flatten(), starts, False, _MAX, False, None, False, NO_TOKEN
+    )
+    return pooled, winners
 
 
 def initial_weights(dimension: int, shape: ModelShape, seed: int) -> dict[str, Tensor]:

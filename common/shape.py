@@ -14,7 +14,10 @@ from common.toml import Declared
 
 MOST = 100  # classes or labels
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_TAKEN = {"auroc", "auprc", "brier", "sensitivity", "specificity", "curve", "n", "positive", "low", "high", "from"}
+_TAKEN = {"auroc", "auprc", "brier", "sensitivity", "specificity", "curve", "n", "positive", "low", "high", "from"} | {
+    "intercept",
+    "slope",
+}
 
 
 class ModelShape(Declared):

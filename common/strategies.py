@@ -29,11 +29,19 @@ class TransferStrategy:
     from_sources : bool
         Whether the model that arrives was learnt at the sources, or is untrained.
     recalibrated : int
-        How many numbers of `common.recalibration` are fitted and travel back: 1 the intercept, 2 the slope as well.
+        What of `common.recalibration` is fitted and travels back: 1 the intercept, 2 the slope as well.
     pulled : bool
         Whether training is pulled towards the model that came, by ``tuning.pull``.
     half_of : str
         A strategy whose result is averaged, weight by weight, with the model that came.
+    prior : bool
+        Whether the intercept is not fitted, but follows from the prevalence there and here.
+    personal : bool
+        Whether each source keeps a linear head of its own, and only the CNN is learnt together.
+    ensemble : bool
+        Whether the model of every source that trains alone arrives, and the mean of their probabilities is scored.
+    logistic : bool
+        Whether the site fits a logistic regression instead of the network, and nothing arrives.
     candidates : tuple of str
         Strategies, lightest first, of which the target chooses one by its own encounters (`client.choice`).
     """
@@ -43,8 +51,12 @@ class TransferStrategy:
     meaning: str
     from_sources: bool = True
     recalibrated: int = 0
+    prior: bool = False
     pulled: bool = False
     half_of: str = ""
+    personal: bool = False
+    ensemble: bool = False
+    logistic: bool = False
     candidates: tuple[str, ...] = ()
 
     @property
@@ -55,20 +67,32 @@ class TransferStrategy:
     @property
     def kept(self) -> tuple[str, ...]:
         """Parts that the coordinator has of the target's model in the end."""
+        if self.personal:
+            return EVERYTHING  # its CNN is in no other file
         return (LINEAR,) if self.recalibrated else self.returned
 
 
 SOURCE = "source"  # a round of training at a source
 LOCAL = "local"  # a site that trains alone
-FULL, HALF_WAY = "full", "half-way"
-CANDIDATES = ("direct", "linear", HALF_WAY, FULL)  # of "auto", lightest first; what only recalibrates ranks as "direct"
-WITHOUT_VALIDATION = HALF_WAY  # what "auto" does where there are too few encounters to choose by
+LOGISTIC, ENSEMBLE, FEDPER = "logistic", "ensemble", "fedper"
+FULL, HALF_WAY, HALF_LINEAR = "full", "half-way", "half-linear"
+# of "auto", lightest first; what only recalibrates ranks as "direct"
+CANDIDATES = ("direct", HALF_LINEAR, "linear", HALF_WAY, FULL, LOCAL)
 
 STRATEGIES: dict[str, TransferStrategy] = {
     LOCAL: TransferStrategy((EVERYTHING,), (), "no transfer: the site trains alone", from_sources=False),
     "direct": TransferStrategy((), (), "the sources' model as it is"),
+    "prior": TransferStrategy(
+        (), (), "every logit shifted as the prevalence differs from the sources'", recalibrated=1, prior=True
+    ),
     "intercept": TransferStrategy((), (), "one number, fitted at the target, added to every logit", recalibrated=1),
     "recalibrate": TransferStrategy((), (), "intercept and slope of the logit fitted at the target", recalibrated=2),
+    HALF_LINEAR: TransferStrategy(
+        ((LINEAR,),),
+        (LINEAR,),
+        "half way between the sources' linear head and what `linear` makes of it",
+        half_of="linear",
+    ),
     "linear": TransferStrategy(((LINEAR,),), (LINEAR,), "the linear head tuned at the target"),
     "layer-wise": TransferStrategy(
         ((LINEAR,), EVERYTHING), EVERYTHING, "the linear head tuned at the target, then CNN and head"
@@ -86,9 +110,18 @@ STRATEGIES: dict[str, TransferStrategy] = {
         f"one of {', '.join(CANDIDATES)}, as the target's own encounters say",
         candidates=CANDIDATES,
     ),
+    # baselines
+    FEDPER: TransferStrategy(
+        ((LINEAR,),),
+        (LINEAR,),
+        "a new linear head tuned at the target, on a CNN that sources learnt with heads of their own",
+        personal=True,
+    ),
+    ENSEMBLE: TransferStrategy((), (), "the mean probability of models that each source trained alone", ensemble=True),
+    LOGISTIC: TransferStrategy(
+        (), (), "no transfer: logistic regression on the site's own findings", from_sources=False, logistic=True
+    ),
 }
-
-TWO_CLASSES_ONLY = ("intercept", "recalibrate", "auto")  # they fit, or compare by, one probability
 
 # What a task may ask of a site: to be a source, or a target under a strategy.
 ROLES = {SOURCE: TransferStrategy((EVERYTHING,), EVERYTHING, "a round of training at a source"), **STRATEGIES}

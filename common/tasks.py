@@ -15,11 +15,14 @@ from pydantic import Field, model_validator
 
 from common.concepts import NONE, TEXT, Absence
 from common.config import ONE_HOT, Name, Normalisation, Replicates, Training, Unknown
+from common.likeness import Likeness
+from common.privacy import UNPROTECTED, Privacy
 from common.secure.group import Secure
-from common.shape import ModelShape
-from common.strategies import SOURCE, TWO_CLASSES_ONLY
+from common.shape import MOST, ModelShape
+from common.strategies import SOURCE
 from common.toml import Declared
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -37,10 +40,13 @@ FAILURES = {
     "bad-table": "the site's embedding table is missing, damaged or does not cover its concepts",
     "other-label": "the site file's label is not what the federation predicts: the same names, in the same order",
     "too-few": "fewer patients than the site's min-cell",
+    "too-alike": "the site's cohort differs by fewer patients than its min-cell from one that it has told of before",
     "diverged": "training went to numbers that are not finite; a lower learning rate may help",
     "not-approved": "the site's data steward has not approved this federation as it is configured",
     "old-run": "the message belongs to a run, or to a start of it, that another has replaced",
     "too-far": "the weights moved further than the site's policy lets out",
+    "not-private": "the site's policy asks for differential privacy, and the task has none",
+    "budget-spent": "the site's privacy budget for its patients does not cover this task",
     "plain": "the site's policy lets updates out in a secure sum only, and the federation has none",
     "unknown-peer": "the site's policy does not name these sites, with these keys, for a secure sum",
     "unsafe": "a step of secure aggregation that could uncover an update; the site's own log says which",
@@ -117,6 +123,16 @@ class Work(Task):
         classes only.
     threshold : float or None
         Such a threshold as the sources chose it.
+    alone : Training or None
+        How a target that chooses among strategies would train alone, one of them.
+    home : float or None
+        AUROC of the model that comes, on validation encounters where it was learnt; for that choice.
+    privacy : Privacy or None
+        With which noise the site trains.
+    prevalence : tuple of float or None
+        At the sources: of the positive class, or of each class or label.
+    likeness : Likeness or None
+        Of the task "likeness" alone: what the mean that is asked for may cost a patient.
     secure : Secure or None
         With strategy "source": the step of secure aggregation that is asked for.
     """
@@ -132,14 +148,22 @@ class Work(Task):
     choose_threshold: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     intervals: Replicates | Literal[0] = 0
+    alone: Training | None = None
+    home: Annotated[float, Field(ge=0, le=1)] | None = None
+    privacy: Privacy | None = None
+    prevalence: Annotated[tuple[Share, ...], Field(max_length=MOST)] | None = None
+    likeness: Likeness | None = None
     secure: Secure | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Work:
         if not self.model.binary and (self.choose_threshold or self.threshold is not None):
             raise ValueError(f"threshold: the model predicts {self.model.predicts}; only two classes have one")
-        if not self.model.binary and self.strategy in TWO_CLASSES_ONLY:
-            raise ValueError(f"strategy {self.strategy!r} is for two classes only, not for {self.model.predicts}")
+        if self.privacy is not None and (self.strategy in UNPROTECTED or self.model.kernel > 1):
+            raise ValueError(f"privacy: strategy {self.strategy!r} with kernel {self.model.kernel} has none")
+        questions = 1 if self.model.binary else self.model.outputs
+        if self.prevalence is not None and len(self.prevalence) != questions:
+            raise ValueError(f"prevalence: {len(self.prevalence)} numbers; the model predicts {self.model.predicts}")
         if self.secure is not None and self.strategy != SOURCE:
             raise ValueError(f"secure: strategy {self.strategy!r} sums nothing")
         return self

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from common.errors import WireError
 from common.shape import ModelShape
-from common.strategies import CNN, LINEAR
+from common.strategies import CNN, EVERYTHING, LINEAR
 
 Flat = NDArray[np.float32]
 
+MOST_MODELS = 1000  # in one array
 PARTS = {CNN: ("conv.weight", "conv.bias"), LINEAR: ("linear.weight", "linear.bias")}
 
 
@@ -94,6 +95,26 @@ def unpack(
     if flat.dtype != np.float32 or flat.shape != (size,):
         raise WireError(f"array {array_name(parts)} is {flat.dtype} {flat.shape}; expected float32 ({size},)")
     return _cut(np.asarray(flat, dtype=np.float32), shapes)
+
+
+def unpack_several(
+    arrays: Mapping[str, NDArray[np.generic]], dimension: int, shape: ModelShape
+) -> list[dict[str, Tensor]]:
+    """Unpack whole models that came one after the other in one array.
+
+    Raises
+    ------
+    WireError
+        See `unpack`; or there are more than `MOST_MODELS`.
+    """
+    name, size = array_name(EVERYTHING), sum(prod(each) for each in allowed(EVERYTHING, dimension, shape).values())
+    flat = arrays.get(name, np.empty(0, dtype=np.float32))
+    count = max(1, flat.size // size)
+    if flat.ndim != 1 or flat.size != count * size or count > MOST_MODELS:
+        raise WireError(
+            f"array {name} holds {flat.size:,} numbers; expected a multiple of {size:,}, up to {MOST_MODELS}"
+        )
+    return [unpack({**arrays, name: each}, EVERYTHING, dimension, shape) for each in np.split(flat, count)]
 
 
 def _cut(flat: Flat, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

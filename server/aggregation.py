@@ -17,6 +17,7 @@ from common.errors import ConfigError, SiteError
 from common.figures import WEIGHT
 from common.strategies import POOLED
 from common.transport import ARRAYS, FIGURES
+from server.weighing import check_weights
 
 STRATEGIES = (
     "FedAvg",
@@ -46,6 +47,7 @@ def flower_strategy(aggregation: Aggregation, sites: int) -> Strategy:
     """
     if aggregation.name not in STRATEGIES:
         raise ConfigError(f"aggregation.name is {aggregation.name!r}; expected one of {', '.join(STRATEGIES)}")
+    check_weights(aggregation)
     needed = 4 * int(aggregation.options.get("num_malicious_nodes", 0)) + 3
     if aggregation.name == "Bulyan" and sites < needed:
         raise ConfigError(f"aggregation.name is 'Bulyan' with {sites} sources; with these options it needs {needed}")

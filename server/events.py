@@ -17,7 +17,7 @@ class Events:
 
     Kinds: ``begin`` (steps), ``greeted`` (site, version, embedding, fingerprint), ``space`` (embedding as
     tasks name it, fingerprint: all of it), ``step`` (text), ``score``
-    (embedding, seed, strategy, sources, site, auroc), ``missing`` (text), ``end`` (ok, text).
+    (embedding, seed, strategy, sources, site, auroc), ``missing`` (text), ``far`` (text), ``end`` (ok, text).
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -31,11 +31,14 @@ BEFORE_ANSWERS = {
     "site.log",
     "events.jsonl",
     "rounds.csv",
+    "updates.csv",
     "run.json",
     "live.html",
+    "agents",
 }  # what a run writes before it has an answer
 CURVES = [*KEYS, "bin_low", "bin_high", "n", "positive"]
 COLUMNS = [*KEYS, *COUNTS, *FIGURES, "threshold", "note", "withheld"]
+WEIGHED = [*KEYS[:-1], "weight", "squared_distance"]
 OF_CLASSES = [name for name in FIGURES if not name.startswith(HITS)]  # of one class or label against the rest
 
 
@@ -55,6 +58,7 @@ class Results:
     of_classes: list[dict[str, object]] = field(default_factory=list)
     class_bins: list[dict[str, object]] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)  # file name to SHA-256
+    weighed: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, keys: dict[str, object], answer: Answer, splits: tuple[str, ...], threshold: float | None) -> None:
         """Add one row for each split that a site scored, or would have scored had it enough patients."""
@@ -79,7 +83,16 @@ class Results:
             self.class_bins += [{**own, **row} for row in _bins(answer.figures, stem)]
             untold += [name] if figures["n"] is None else []
         if untold and len(untold) < len(self.names):
-            self.rows[-1]["note"] = f"means are without {', '.join(untold)}: {_FEW_OF_IT.removeprefix('suppressed: ')}"
+            without = f"means are without {', '.join(untold)}: {_FEW_OF_IT.removeprefix('suppressed: ')}"
+            self.rows[-1]["note"] = "; ".join(filter(None, [str(self.rows[-1]["note"]), without]))
+
+    def weigh(
+        self, keys: Sequence[dict[str, object]], shares: Mapping[str, float], distances: Mapping[str, float]
+    ) -> None:
+        """Add how much each of several sources counted, and how far from the target its patients are."""
+        for own in keys:
+            site = str(own["site"])
+            self.weighed.append({**own, "weight": shares[site], "squared_distance": distances.get(site)})
 
     def keep_weights(self, name: str, flat: Flat, parts: tuple[str, ...], dimension: int, shape: ModelShape) -> str:
         """Write the weights of one phase as safetensors; give their SHA-256, which is over the numbers alone."""
@@ -94,7 +107,7 @@ class Results:
         """Give all rows so far."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
-    def write(self, exchange: Exchange, absent: list[str]) -> None:
+    def write(self, exchange: Exchange, absent: Sequence[str] = (), far: Sequence[str] = ()) -> None:
         """Write results.csv, curves.csv, results.json and exchange.csv; classes.csv and class-curves.csv of several."""
         table = self.table()
         write_atomically(self.folder / "results.csv", table.to_csv(index=False))
@@ -105,10 +118,14 @@ class Results:
         ):
             if self.names:
                 write_atomically(self.folder / file, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+        if self.weighed:
+            weighed = pd.DataFrame(self.weighed, columns=WEIGHED)
+            write_atomically(self.folder / "sources.csv", weighed.to_csv(index=False))
         whole = {
             "results": json.loads(table.to_json(orient="records", double_precision=15)),
             "weights": dict(sorted(self.weights.items())),
-            "absent": absent,
+            "absent": list(absent),
+            "far": list(far),
         }
         write_atomically(self.folder / "results.json", json.dumps(whole, indent=1) + "\n")
         write_atomically(self.folder / "exchange.csv", exchange.table().to_csv(index=False))

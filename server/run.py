@@ -10,15 +10,19 @@ from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from common.config import Aggregation, Direction, Federation, digest
-from common.strategies import EVERYTHING, LOCAL, POOLED, SOURCE, STRATEGIES
+from common.config import Direction, Federation, digest
+from common.likeness import LIKENESS
+from common.strategies import EVERYTHING, LOCAL, LOGISTIC, POOLED, SOURCE, STRATEGIES
 from server.attendance import Attendance
 from server.courier import Courier
 from server.events import Events
 from server.greeting import Origin, Space, greet
 from server.journal import Journal
+from server.learning import Learning, one_is_alone, trainings
+from server.likeness import likeness
 from server.phases import Learnt, Phases
 from server.results import JOURNAL, Results
+from server.updates import Updates
 
 Advance = Callable[[str], None]
 _LONGEST = 100  # characters of the sources' names in a file's name
@@ -29,11 +33,13 @@ def steps(federation: Federation) -> int:
     """Count how often a run tells of progress, at most."""
     transfers = sum(1 for name in federation.strategies if name != POOLED and STRATEGIES[name].from_sources)
     learnt = {tuple(direction.sources) for direction in federation.directions}
-    a_seed = len(learnt) * (federation.training.rounds + 1)
+    a_seed = trainings(federation) * (federation.training.rounds + 1)
     a_seed += transfers * sum(1 for direction in federation.directions if direction.targets)
     if LOCAL in federation.strategies:
-        sole = sum(1 for sources in learnt if len(sources) == 1) if _one_is_alone(federation) else 0
+        sole = sum(1 for sources in learnt if len(sources) == 1) if one_is_alone(federation) else 0
         a_seed += len(federation.sites) - sole
+    if LOGISTIC in federation.strategies:
+        a_seed += len(federation.sites)
     if POOLED in federation.strategies:
         a_seed += federation.training.rounds + 1
     return a_seed * len(federation.seeds) * len(federation.embeddings)
@@ -64,6 +70,11 @@ class FederatedRun:
             Attendance(self.folder / "rounds.csv"),
             tell=lambda line: self.events.write("missing", text=line),
         )
+        self.updates = Updates(
+            self.folder / "updates.csv",
+            self.federation.aggregation.norm_bound,
+            tell=lambda line: self.events.write("far", text=line),
+        )
         names = () if self.federation.model.binary else self.federation.model.names
         self.results = Results(self.folder, names, scored=self.events.score)
         self.origin = Origin(self.name, time.time_ns(), digest(self.federation))
@@ -81,44 +92,60 @@ class FederatedRun:
         self.events.write("begin", steps=steps(self.federation))
         for embedding in self.federation.embeddings:
             space = greet(self.courier, self.federation, self.origin, embedding, wanted, self.events)
+            near = {}
+            if self.federation.aggregation.weights == LIKENESS:
+                near = likeness(self.courier, self.federation, self.origin, space)
             for seed in self.federation.seeds:
-                self._seed(Phases(self.courier, self.federation, self.origin, space, seed, advance))
-                self.results.write(self.courier.exchange, self.courier.absent)
+                self._seed(Phases(self.courier, self.federation, self.origin, space, seed, advance, self.updates, near))
+                self.results.write(self.courier.exchange, self.courier.absent, self.updates.far)
         self.courier.journal.close()
         return self.results
 
     def _seed(self, phases: Phases) -> None:
-        learnt: dict[tuple[str, ...], Learnt] = {}
+        learning = Learning(phases, lambda strategy, sources, learnt: self._told(phases, strategy, sources, learnt))
         for direction in self.federation.directions:
-            key = tuple(direction.sources)
-            if key not in learnt:
-                learnt[key] = self._learn(phases, direction.sources)
-            self._direction(phases, direction, learnt[key])
+            learning.of(direction.sources)
+            self._direction(phases, direction, learning)
         if LOCAL in self.federation.strategies:
-            self._local(phases, learnt)
+            self._local(phases, learning)
+        if LOGISTIC in self.federation.strategies:
+            for site in self.federation.sites:
+                self._transfer(phases, LOGISTIC, [], [site], None)
         if POOLED in self.federation.strategies:
             self._pooled(phases)
 
-    def _learn(self, phases: Phases, sources: list[str]) -> Learnt:
-        learnt = phases.learn(sources)
-        self._keep(_label(phases, sources, SOURCE), learnt, phases.space)
-        self._at_home(phases, SOURCE, sources, learnt)
+    def _told(self, phases: Phases, strategy: str, sources: list[str], learnt: Learnt) -> None:
+        """Note what sources have learnt, and how it does there."""
+        if strategy == SOURCE:
+            self._keep(_label(phases, sources, SOURCE), learnt, phases.space)
+        self._at_home(phases, strategy, sources, learnt)
+        if len(sources) > 1:
+            keys = [_keys(phases, strategy, sources, site) for site in learnt.shares]
+            near = phases.near.get(tuple(sources), {})
+            self.results.weigh(keys, learnt.shares, {site: each.distance for site, each in near.items()})
         phases.advance(f"learnt at {', '.join(sources)}")
-        return learnt
 
     def _at_home(self, phases: Phases, strategy: str, sources: list[str], learnt: Learnt) -> None:
         for site, answer in learnt.at_home.items():
             self.results.add(_keys(phases, strategy, sources, site), answer, SPLITS, learnt.threshold)
 
-    def _direction(self, phases: Phases, direction: Direction, learnt: Learnt) -> None:
+    def _direction(self, phases: Phases, direction: Direction, learning: Learning) -> None:
         for name in self.federation.strategies:
-            if direction.targets and name != POOLED and STRATEGIES[name].from_sources:
-                self._transfer(phases, name, direction.sources, direction.targets, learnt)
+            if not direction.targets or name == POOLED or not STRATEGIES[name].from_sources:
+                continue
+            learnt = learning.by(STRATEGIES[name], direction.sources)
+            if STRATEGIES[name].prior and phases.prevalence(learnt) is None:
+                self.courier.absent.append(
+                    f"{name} at {', '.join(direction.targets)}: {', '.join(direction.sources)} do not tell how many of "
+                    "their validation encounters are positive"
+                )
+                continue
+            self._transfer(phases, name, direction.sources, direction.targets, learnt)
 
-    def _local(self, phases: Phases, learnt: dict[tuple[str, ...], Learnt]) -> None:
+    def _local(self, phases: Phases, learning: Learning) -> None:
         """Let every site train alone; one that was the only source of a direction has done so."""
         for site in self.federation.sites:
-            alone = learnt.get((site,)) if _one_is_alone(self.federation) else None
+            alone = learning.trained_alone(site)
             if alone is None:
                 self._transfer(phases, LOCAL, [], [site], None)
             else:
@@ -143,11 +170,6 @@ class FederatedRun:
 
     def _keep(self, label: str, learnt: Learnt, space: Space) -> None:
         self.results.keep_weights(label, learnt.weights, EVERYTHING, space.dimension, self.federation.model)
-
-
-def _one_is_alone(federation: Federation) -> bool:
-    """Whether a single source learns what it would alone: the mean of one is that one, to the bit."""
-    return federation.aggregation == Aggregation()
 
 
 def _keys(phases: Phases, strategy: str, sources: list[str], site: str) -> dict[str, object]:

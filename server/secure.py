@@ -16,7 +16,7 @@ from common.figures import WEIGHT
 from common.secure.crypto import Words, mask
 from common.secure.fixed import EXTRA, MASKED, Update, decode
 from common.secure.group import AGREE, OPEN
-from common.secure.rules import threshold
+from common.secure.rules import shares_needed, threshold
 from common.secure.said import Agreed, Masked, Opened, check_masked, check_opened, read
 from common.secure.shares import from_text, join
 from common.strategies import EVERYTHING
@@ -95,6 +95,7 @@ class SecureRound:
     def _ask(
         self, stage: str, left: tuple[str, ...], steps: Mapping[str, dict[str, Any]], check: Check
     ) -> dict[str, Answer]:
+        needed = self._needed if stage == AGREE else shares_needed(len(self.messages))
         messages = {}
         for site, more in steps.items():
             content = self.work.model_dump(mode="json")
@@ -103,7 +104,7 @@ class SecureRound:
             config = dict(self.messages[site].content.config_records[CONFIG])
             config["task"] = Work.model_validate(content).model_dump_json()
             messages[site] = Message(RecordDict({CONFIG: ConfigRecord(config)}), self.courier.nodes[site], "train")
-        return self.courier.ask(messages, self.errand, check, at_least=self._needed, attended=False)
+        return self.courier.ask(messages, self.errand, check, at_least=needed, attended=False)
 
 
 def unmasked(order: list[str], masked: Mapping[str, NDArray[np.generic]], opened: Mapping[str, Opened]) -> Words:
@@ -124,7 +125,7 @@ def unmasked(order: list[str], masked: Mapping[str, NDArray[np.generic]], opened
         uint64 (P,): the sum of what was masked.
     """
     gone = [site for site in order if site not in masked]
-    said = {order.index(site) + 1: each for site, each in list(opened.items())[: threshold(len(order))]}
+    said = {order.index(site) + 1: each for site, each in list(opened.items())[: shares_needed(len(order))]}
     total: Words = np.zeros(next(iter(masked.values())).shape, np.uint64)
     for words in masked.values():
         total += words.astype(np.uint64)

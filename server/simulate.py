@@ -29,13 +29,18 @@ def simulate(
     seed: Annotated[list[int] | None, typer.Option(help="Seeds instead of the file's; repeatable.")] = None,
     embedding: Annotated[list[str] | None, typer.Option(help="Embeddings instead of the file's; repeatable.")] = None,
     strategy: Annotated[list[str] | None, typer.Option(help="Strategies instead of the file's; repeatable.")] = None,
+    aggregation: Annotated[
+        str | None, typer.Option(help="Instead of the file's, as 'FedProx proximal_mu=0.1'.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run; default runs/NAME-TIME.")] = None,
 ) -> None:
     """Run a federation in this process and print the table."""
     from server.summary import show
 
     given = {"preset": preset, "seeds": seed, "embeddings": embedding, "strategies": strategy}
-    overrides = {key: value for key, value in given.items() if value}
+    overrides: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if aggregation:
+        overrides["aggregation"] = parse_aggregation(aggregation)
     if federation.is_dir():
         if overrides or out:
             raise typer.BadParameter("a run is resumed as it was configured; leave out the options")
@@ -45,6 +50,22 @@ def simulate(
     folder = out or Path("runs") / f"{checked.name}-{datetime.now():%Y%m%d-%H%M%S}"
     run(checked, federation, folder.resolve())
     show(folder, checked)
+
+
+def parse_aggregation(text: str) -> dict[str, Any]:
+    """Read a strategy of Flower's and its options from the command line: a name, then ``key=number`` each.
+
+    Raises
+    ------
+    ConfigError
+        It is something else.
+    """
+    name, *options = text.split() or [""]
+    try:
+        pairs = dict(option.split("=") for option in options)
+        return {"name": name, "options": {k: int(v) if v.isdigit() else float(v) for k, v in pairs.items()}}
+    except ValueError:
+        raise ConfigError(f"--aggregation {text!r}: expected a name and options, as FedProx proximal_mu=0.1") from None
 
 
 def run(federation: Federation, path: Path, folder: Path) -> None:
@@ -100,7 +121,7 @@ def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> No
     """Run the ServerApp over a grid of the sites, and one node more for all of them pooled."""
     from server.app import app
 
-    nodes = {name: {"site-files": str(file)} for name, file in files.items()}
+    nodes = {name: {"site-files": str(file), "out": str(folder)} for name, file in files.items()}
     if POOLED in federation.strategies:
         nodes[POOLED] = {"site-files": "|".join(str(file) for file in files.values())}
     for name, node in nodes.items():

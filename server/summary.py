@@ -54,6 +54,24 @@ def _mean_of_all(values: pd.Series[float]) -> float:
     return float(values.mean(skipna=False))
 
 
+def summarise_classes(classes: pd.DataFrame) -> pd.DataFrame:
+    """Average the test figures of each class or label over seeds.
+
+    Returns
+    -------
+    DataFrame
+        One row for each embedding, strategy, sources, site and class: all figures of classes.csv, and seeds_sd, the
+        spread of auroc over seeds.
+    """
+    keys = ["embedding", "site", "strategy", "sources", "class"]
+    test = classes[classes["split"] == "test"]
+    figures = [name for name in test.columns if name not in [*keys, "seed", "split", "note"]]
+    groups = test.astype(dict.fromkeys(figures, "float64")).groupby(keys, sort=False)
+    table = groups[figures].agg(_mean_of_all)
+    table["seeds_sd"] = groups["auroc"].std()
+    return _in_order(table.reset_index())
+
+
 def render(summary: pd.DataFrame, title: str) -> Table:
     """Lay the summary out for a terminal."""
     table = Table(title=title, title_justify="left")
@@ -86,10 +104,8 @@ def _figures(row: dict[Hashable, Any]) -> list[str]:
 
 def render_classes(results: pd.DataFrame) -> Table:
     """Lay out how each class or label does against the rest, mean over seeds."""
-    test = results[results["split"] == "test"].fillna({"sources": ""})
     keys, shown = ["embedding", "site", "strategy", "sources", "class"], ["positive", "auroc", "auprc", "brier"]
-    groups = test.astype(dict.fromkeys(shown, "float64")).groupby(keys, sort=False)
-    means = _in_order(groups[shown].agg(_mean_of_all).reset_index())
+    means = summarise_classes(results.fillna({"sources": ""}))
     table = Table(title="Each against the rest", title_justify="left")
     for heading in ("embedding", "site", "strategy", "from", "class or label"):
         table.add_column(heading)
@@ -98,6 +114,20 @@ def render_classes(results: pd.DataFrame) -> Table:
     for names, row in zip(means[keys].to_numpy(), means[shown].to_numpy(), strict=True):
         count = "withheld" if np.isnan(row[0]) else f"{row[0]:.0f}"
         table.add_row(*names, count, *("" if np.isnan(value) else f"{value:.3f}" for value in row[1:]))
+    return table
+
+
+def render_sources(weighed: pd.DataFrame) -> Table:
+    """Lay out how much each of several sources counted, mean over seeds."""
+    keys = ["embedding", "strategy", "sources", "site"]
+    means = weighed.groupby(keys, sort=False)[["weight", "squared_distance"]].mean().reset_index()
+    table = Table(title="What each source counted", title_justify="left")
+    for heading in ("embedding", "strategy", "from", "site"):
+        table.add_column(heading)
+    for heading in ("weight", "squared distance to the target"):
+        table.add_column(heading, justify="right")
+    for *names, weight, distance in means.to_numpy().tolist():
+        table.add_row(*map(str, names), f"{weight:.3f}", "" if np.isnan(distance) else f"{distance:.4f}")
     return table
 
 
@@ -114,11 +144,19 @@ def show(folder: Path, federation: Federation) -> None:
         title += f"; means over {federation.model.predicts}"
     console.print(render(summarise(table), title))
     if not federation.model.binary:
-        console.print(render_classes(pd.read_csv(folder / "classes.csv", keep_default_na=False, na_values=[""])))
+        named = {"class": str, "sources": str}  # names may be digits
+        console.print(
+            render_classes(pd.read_csv(folder / "classes.csv", keep_default_na=False, na_values=[""], dtype=named))
+        )
     if table["withheld"].notna().any():
         console.print(
             "withheld: kept back by the site, by its policy or for the fewness of its patients", soft_wrap=True
         )
-    for line in json.loads((folder / "results.json").read_text())["absent"]:
+    if (folder / "sources.csv").exists():
+        console.print(render_sources(pd.read_csv(folder / "sources.csv", keep_default_na=False, na_values=[""])))
+    said = json.loads((folder / "results.json").read_text())
+    for line in said["absent"]:
         console.print(f"went on without: {line}", soft_wrap=True, markup=False)
+    for line in said.get("far", []):
+        console.print(f"far from the other sources (updates.csv): {line}", soft_wrap=True, markup=False)
     console.print(f"run folder: {folder}", soft_wrap=True)

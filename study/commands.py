@@ -26,4 +26,4 @@ def study(
     folder = (out or Path("runs") / checked.name).resolve()
     run(checked, folder, jobs or len(os.sched_getaffinity(0)))
     write(folder, checked)
-    show(folder)
+    show(folder, checked)

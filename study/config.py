@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from client.site_file import Site, load_site
 from common.config import Count, Direction, Federation, Name, SiteEntry, SiteName, merge, preset_of
 from common.errors import ConfigError
-from common.strategies import STRATEGIES
+from common.shape import ModelShape
+from common.strategies import ENSEMBLE, STRATEGIES
 from common.toml import Declared, check, read_toml, resolve
 
 Size = Count | Literal["all"]
@@ -47,6 +48,10 @@ class Study(Declared):
         several = [direction.sources for direction in self.directions if len(direction.sources) > 1]
         if several:
             faults.append(f"directions.sources names {len(several[0])} sites; a study has one source in a direction")
+        if ENSEMBLE in self.strategies:
+            faults.append(f"strategies: {ENSEMBLE!r} of one source, as a study has it, is 'direct'; remove it")
+        if "aggregation" in self.overrides:
+            faults.append("overrides.aggregation is not for a study, whose sources train alone; remove it")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -55,6 +60,11 @@ class Study(Declared):
     def targets(self) -> list[str]:
         """Every site that is a target, each once."""
         return list(dict.fromkeys(target for direction in self.directions for target in direction.targets))
+
+    @property
+    def shape(self) -> ModelShape:
+        """What is predicted, the same for every preset, and the sizes of the models."""
+        return self.federation(self.presets[0]).model
 
     def load_sites(self) -> dict[str, Site]:
         """Read every site's file.
@@ -79,7 +89,10 @@ class Study(Declared):
         """
         own = self.model_dump(include={"name", "seeds", "embeddings", "strategies", "sites", "directions"})
         content = merge(preset_of(preset), self.overrides) | own | {"preset": preset}
-        return check(content, Federation, f"study {self.name!r}, preset {preset}")
+        federation = check(content, Federation, f"study {self.name!r}, preset {preset}")
+        if federation.privacy is not None:
+            raise ConfigError(f"study {self.name!r}: overrides.privacy: a study trains without noise; remove it")
+        return federation
 
 
 def load_study(path: Path) -> Study:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from common.files import write_atomically
-from common.metrics import Integers, score
-from common.statistics.delong import areas
 from common.strategies import STRATEGIES
 from study.cells import Bench, Cell
 from study.config import Study
+from study.scoring import Row
 
-METRICS = ("auroc", "auprc", "brier", "calibration_intercept", "calibration_slope", "sensitivity", "specificity")
+CLASSES = ".classes.csv"  # end of the name of a part's file with each class or label
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,12 @@ def cells_in(study: Study, part: Part) -> int:
     return len(fitting) * len(study.sizes) * len(part.targets)
 
 
-def make(study: Study, part: Part, folder: Path) -> Iterator[None]:
-    """Make the cells of a part and write its two files at the end; yields after each cell.
+def make(study: Study, parts: Sequence[Part], folder: Path) -> Iterator[Part]:
+    """Make the cells of parts that share preset and embedding, and write each one's two files; yields after each cell.
 
     ``NAME.npz`` holds the test probabilities of every cell, float32 (S, N), and the labels; ``NAME.csv`` a row for each
-    cell and seed. The probabilities come first, so that a part with a table is whole.
+    cell and seed. Of several classes or labels the former are what `study.scoring.Tested` keeps, and there is
+    ``NAME.classes.csv`` with a row for each cell, seed and class. ``NAME.csv`` is last: a part that has it is whole.
 
     Raises
     ------
@@ -72,37 +72,47 @@ def make(study: Study, part: Part, folder: Path) -> Iterator[None]:
     """
     torch.set_num_threads(1)
     sites = study.load_sites()
-    needed = {name: site for name, site in sites.items() if name in {part.source, *part.targets}}
-    bench = Bench.of(study.federation(part.preset), part.embedding, sites, needed)
-    rows: list[dict[str, object]] = []
+    wanted = {name for part in parts for name in (part.source, *part.targets)}
+    needed = {name: site for name, site in sites.items() if name in wanted}
+    bench = Bench.of(study.federation(parts[0].preset), parts[0].embedding, sites, needed)
+    for part in parts:
+        for _ in _make(study, part, bench, folder):
+            yield part
+
+
+def _make(study: Study, part: Part, bench: Bench, folder: Path) -> Iterator[None]:
+    rows: list[Row] = []
+    classes: list[Row] = []
     arrays: dict[str, NDArray[Any]] = {}
     for cell in bench.cells(part.source, part.targets, study.sizes):
-        labels = bench.data[cell.target].splits["test"].labels.numpy()
-        arrays[f"{cell.target}|labels"] = labels.astype(np.int8)
-        arrays[f"{cell.target}|{cell.size}|{cell.strategy}"] = cell.scores.astype(np.float32)
-        rows += _rows(part, cell, labels, study.seeds)
+        tested = bench.tested(cell.target)
+        arrays |= tested.kept(cell.target)
+        arrays[f"{cell.target}|{cell.size}|{cell.strategy}"] = tested.scores(cell.scores)
+        scored = tested.scored(cell.scores, cell.thresholds)
+        for seed, (figures, each) in zip(study.seeds, scored, strict=True):
+            keys = _keys(part, cell) | {"seed": seed}
+            rows.append(keys | figures)
+            classes += [keys | of_one for of_one in each]
         yield
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / f"{part.name}.npz", content.getvalue())
+    if classes:
+        write_atomically(folder / f"{part.name}{CLASSES}", pd.DataFrame(classes).to_csv(index=False))
     write_atomically(folder / f"{part.name}.csv", pd.DataFrame(rows).to_csv(index=False))
 
 
-def _rows(part: Part, cell: Cell, labels: Integers, seeds: list[int]) -> Iterator[dict[str, object]]:
-    """Score each seed's model; AUROC with DeLong's interval over the target's test encounters."""
+def _keys(part: Part, cell: Cell) -> Row:
+    """Name a cell."""
     keys = {**asdict(part), "target": cell.target, "size": cell.size, "strategy": cell.strategy}
     keys["source"] = part.source or ""
     del keys["targets"]
-    intervals = areas(labels, cell.scores).estimates()
-    for seed, scores, threshold, interval in zip(seeds, cell.scores, cell.thresholds, intervals, strict=True):
-        found = score(labels, scores, threshold)
-        figures = {name: found[name].value for name in METRICS if name in found}
-        counts = {"n": len(labels), "positive": int(labels.sum())}
-        yield {**keys, "seed": seed, **counts, **figures, "auroc_low": interval.low, "auroc_high": interval.high}
+    return keys
 
 
-def read(folder: Path, study: Study) -> pd.DataFrame:
-    """Put the rows of every part together, in the order of the study."""
-    files = [folder / f"{part.name}.csv" for part in parts_of(study)]
-    tables = [pd.read_csv(file, keep_default_na=False, na_values=[""], dtype={"size": str}) for file in files]
+def read(folder: Path, study: Study, end: str = ".csv") -> pd.DataFrame:
+    """Put the rows of every part together, in the order of the study; `end` is of the files' names."""
+    files = [folder / f"{part.name}{end}" for part in parts_of(study)]
+    texts = {"size": str, "class": str}  # a name may be digits
+    tables = [pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=texts) for file in files]
     return pd.concat(tables, ignore_index=True).fillna({"source": ""})

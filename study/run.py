@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from itertools import groupby
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from common.errors import ConfigError
@@ -14,6 +16,7 @@ from study.config import Study
 from study.parts import Part, cells_in, make, parts_of
 
 CELLS, FILE = "cells", "study.json"
+_LOOK = 2.0  # seconds between two looks at what is there
 
 
 def run(study: Study, folder: Path, jobs: int) -> None:
@@ -35,25 +38,41 @@ def run(study: Study, folder: Path, jobs: int) -> None:
     """
     _claim(study, folder)
     missing = [part for part in parts_of(study) if not (folder / CELLS / f"{part.name}.csv").exists()]
+    benches = [list(some) for _, some in groupby(missing, lambda part: (part.preset, part.embedding))]
     with progress(sum(cells_in(study, part) for part in missing), "reading sites") as advance:
         if jobs == 1:
-            for part in missing:
-                for _ in make(study, part, folder / CELLS):
+            for parts in benches:
+                for part in make(study, parts, folder / CELLS):
                     advance(part.name)
             return
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            waiting = {pool.submit(_make, study, part, folder / CELLS): part for part in missing}
             try:
-                for done in as_completed(waiting):
-                    for _ in range(done.result()):
-                        advance(waiting[done].name)
+                waiting = [pool.submit(_make, study, parts, folder / CELLS) for parts in benches]
+                _watch(waiting, study, missing, folder / CELLS, advance)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for child in active_children():  # what is whole is on disk, and the rest is minutes away
+                    child.terminate()
                 raise
 
 
-def _make(study: Study, part: Part, folder: Path) -> int:
-    return sum(1 for _ in make(study, part, folder))
+def _watch(
+    waiting: list[Future[None]], study: Study, missing: list[Part], folder: Path, advance: Callable[[str], None]
+) -> None:
+    """Tell of parts as their files appear, until all are there; raise what one of them raises."""
+    left = list(missing)
+    while left:
+        for each in wait(waiting, _LOOK, FIRST_EXCEPTION).done:
+            each.result()
+        for part in [part for part in left if (folder / f"{part.name}.csv").exists()]:
+            for _ in range(cells_in(study, part)):
+                advance(part.name)
+            left.remove(part)
+
+
+def _make(study: Study, parts: list[Part], folder: Path) -> None:
+    for _ in make(study, parts, folder):
+        pass
 
 
 def _claim(study: Study, folder: Path) -> None:

@@ -122,6 +122,7 @@ def test_a_run_ends_with_the_table_and_the_folder(
         assert word in said.out
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "curves.csv",
+        "updates.csv",
         "events.jsonl",
         "exchange.csv",
         "federation.toml",

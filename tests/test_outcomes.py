@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from client.preparation import prepare
 from client.site_file import load_site
 from common.config import Federation, load_federation
-from common.errors import ConfigError, SiteError
+from common.errors import SiteError
 from common.model import ConceptCNN
 from common.shape import ModelShape
 from common.tasks import Embedding
-from common.trained.choosing import Asked
-from common.trained.opening import open_models
 from server.simulate import run
 from server.summary import show
 
@@ -130,12 +128,47 @@ def test_a_run_is_scored_as_scikit_learn_scores_it(
     curves = pd.read_csv(tmp_path / "run" / "class-curves.csv").query("site == 'salt-lake' and strategy == 'full'")
     assert (curves.groupby("class")["n"].sum() == len(yes)).all()
     assert curves.groupby("class")["positive"].sum().to_dict() == dict(zip(names, yes.sum(axis=0), strict=True))
-    with pytest.raises(ConfigError, match=f"the model predicts {checked.model.predicts}; this is for two classes only"):
-        open_models(weights, Asked())
     show(tmp_path / "run", checked)
     printed = capsys.readouterr().out
     assert f"means over {checked.model.predicts}" in printed
     assert printed.count("flu") >= 3
+
+
+@pytest.mark.parametrize(
+    ("label", "table", "model"),
+    [(THREE, every_third, {"classes": list(VIRUSES)}), (SEVERAL, with_third, {"labels": list(BOTH)})],
+    ids=["classes", "labels"],
+)
+def test_a_target_recalibrates_and_chooses(
+    federation: Make,
+    relabelled: Relabel,
+    tmp_path: Path,
+    label: str,
+    table: Callable[[Cells], Cells],
+    model: dict[str, Any],
+) -> None:
+    strategies = ["direct", "prior", "intercept", "recalibrate", "full", "auto", "fedper", "ensemble", "logistic"]
+    checked = federation(sites=relabelled(label, table), model=model, directions=ONE, strategies=strategies)
+    run(checked, tmp_path / "federation.toml", tmp_path / "run")
+    rows = pd.read_csv(tmp_path / "run" / "results.csv").query("site == 'salt-lake' and split == 'test'")
+    rows = rows.set_index("strategy")
+    assert set(strategies) == set(rows.index)
+    assert rows["note"]["auto"].startswith("chose ")
+    assert rows["auroc"]["ensemble"] == rows["auroc"]["direct"]  # of one source
+    assert rows["auroc"]["logistic"] > 0.55
+    yes, before = probabilities(tmp_path / "salt-lake.toml", weights_of(tmp_path, "source"), checked.model)
+    trained = prepare(load_site(tmp_path / "salt-lake.toml"), MINILM).splits["train"].labels.numpy()
+    shares = (trained if checked.model.labels else trained[:, None] == np.arange(3)).mean(axis=0)
+    joined = load_file(weights_of(tmp_path, "source")) | load_file(weights_of(tmp_path, "intercept-salt-lake"))
+    save_file(joined, tmp_path / "joined.safetensors")
+    _, after = probabilities(tmp_path / "salt-lake.toml", tmp_path / "joined.safetensors", checked.model)
+    assert np.abs(after.mean(axis=0) - shares).max() < np.abs(before.mean(axis=0) - shares).max()
+    np.testing.assert_allclose(after.mean(axis=0), shares, atol=0.02)  # to the digit on training encounters
+    assert rows["brier"]["intercept"] == pytest.approx(((after - yes) ** 2).mean(), abs=1e-6)
+
+
+def weights_of(folder: Path, name: str) -> Path:
+    return folder / "run" / "weights" / f"minilm_7_allegheny_{name}.safetensors"
 
 
 def test_a_class_of_few_is_named_with_the_mean(federation: Make, relabelled: Relabel, tmp_path: Path) -> None:

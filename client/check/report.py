@@ -27,7 +27,7 @@ def check(home: Home, trained_on: Path | None = None) -> Iterator[Finding]:
     sections = [
         ("cohort", _in(home.agent, lambda: cohort.look(site()))),
         ("tables", _in(home.agent, _if(site, lambda found: tables.look(found, trained_on)))),
-        ("policy", _in(home.agent, _if(site, lambda found: policy.look(found.policy)))),
+        ("policy", _in(home.agent, _if(site, lambda found: policy.look_at_all(home, found)))),
         ("keys", _in(home.relay, lambda: keys.look(home, _welcome(home)))),
         ("approvals", _in(home.agent, lambda: policy.look_at_approvals(home, _policy(site)))),
         ("connection", _in(home.relay, lambda: connection.look(home, read_welcome(home)))),

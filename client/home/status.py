@@ -15,8 +15,10 @@ from client.home.join import own_name, read_welcome
 from client.home.layout import Home
 from client.home.programs import NODE
 from client.home.up import is_ready
+from client.privacy.report import in_words, spent
+from client.site_file import Site, load_site
 from client.state import read_state
-from common.errors import ConfigError
+from common.errors import ConfigError, SitebridgeError
 from common.supervise import Process, processes
 from common.toml import read_toml
 
@@ -38,8 +40,16 @@ def status(home: Home) -> dict[str, Any]:
         "agent": {key: state.get(key) for key in _OF_AGENT},
         "last_message": _last_message(home),
         "audit": _audit(home),
+        "privacy": spent(home.agent, _site(home)),
         "approvals": approvals(home),
     }
+
+
+def _site(home: Home) -> Site | None:
+    try:
+        return load_site(home.site_file)
+    except (SitebridgeError, OSError):  # `site check` says why
+        return None
 
 
 def approvals(home: Home) -> list[dict[str, str]]:
@@ -71,6 +81,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
         f"{audit['out']['messages']:,} messages, {audit['out']['numbers']:,} numbers in arrays, "
         f"{audit['out']['figures']:,} figures, {audit['out']['bytes']:,} bytes; {audit['refused']:,} refused"
     )
+    said += [f"privacy      {in_words(found)}" for found in facts["privacy"]]
     given = [_approval(found) for found in facts["approvals"]]
     return said + [
         f"approval     {text}" for text in given or ["none; sitebridge site approve FEDERATION.toml --by WHO"]

@@ -82,7 +82,12 @@ min_cell = 11  # fewest patients behind any number that leaves
 approval = true  # only federations that a data steward approved: sitebridge site approve FEDERATION.toml --by WHO
 # federations = ["flu-2026"]  # names that may be approved; without it, any
 # metrics = ["auroc"]  # that may leave; without it, all
+# differencing = true  # tell of a cohort that differs by fewer patients than min_cell from one that was told of
 # max_change = 10.0  # the largest change of the weights (L2 norm) that may leave; without it, no limit
+# likeness = {{ epsilon = 1.0, delta = 1e-5 }}  # how like other sites' your patients are may be told, with noise
+
+# [policy.privacy]  # training with noise, and a budget that outlives runs: docs/privacy.md
+# epsilon = 3.0  # the most that all that leaves may cost each patient, at delta = 1e-5
 """
 _EXAMPLE = """\
 dry_cough = "C0850149"  {mark}: columns of your table

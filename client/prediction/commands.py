@@ -32,12 +32,15 @@ def predict(
     target: Target = "",
     seed: Annotated[str, typer.Option(help="Which model: of this seed; or all, for the mean over seeds.")] = "",
     concepts: Annotated[int, typer.Option(min=0, max=100, help="Concepts to show that drove a score.")] = 5,
+    explain: Annotated[
+        str, typer.Option(help="Of several classes or labels: whose score; otherwise the most probable one's.")
+    ] = "",
 ) -> None:
     """Score new encounters with a trained model and this site's own table; nothing leaves this machine."""
     from client.prediction.encounters import read_new
     from client.prediction.names import Names
-    from client.prediction.output import header, lines, new_file, write_rows
-    from client.prediction.scoring import score, threshold
+    from client.prediction.output import Layout, new_file, write_rows
+    from client.prediction.scoring import asked_of, score, threshold
     from client.prediction.space import lay_over, open_space
     from client.site_file import load_site
     from common.trained import Asked, open_models
@@ -45,22 +48,23 @@ def predict(
     own = load_site(site)
     _keep(out, [site, encounters, *own.files])
     opened = open_models(model, Asked(embedding, from_, strategy, target, seed, own.name))
+    layout = Layout(opened[0].shape, threshold(opened), concepts)
+    asked = asked_of(layout.shape, explain)
     known, table = open_space(own, opened[0])
     new = read_new(own, encounters, known.embedding)
-    names, at = Names(new, encounters, own.file.cohort.id), threshold(opened)
+    names = Names(new, encounters, own.file.cohort.id)
     over = lay_over([known, *opened[1:]], table, new.vocabulary, new.used(known.embedding).tolist())
-    called = 0
+    counts = layout.none()
     with new_file(out) as file, _progress(len(new)) as advance:
-        write_rows(file, [header(names.heading, concepts)])
-        for some in score(over, new):
-            write_rows(file, lines(some, names[some.place], over.texts, at, concepts))
-            called += 0 if at is None else int((some.probabilities >= at).sum())
+        write_rows(file, [layout.header(names.heading)])
+        for some in score(over, new, asked):
+            write_rows(file, layout.lines(some, names[some.place], over.texts))
+            counts += layout.tally(some)
             advance(len(some.probabilities))
     for line in _said(len(new), new.left_out, new.not_applied):
         typer.echo(line, err=True)
     words = opened[0].key.words if len(opened) == 1 else f"{opened[0].key.words} and {len(opened) - 1} more, averaged"
-    calls = f"{called} called positive from {at:g} on" if at is not None else "none called: the run fixed no threshold"
-    typer.echo(f"{out}: {len(new)} encounters, {calls}; {words}")
+    typer.echo(f"{out}: {len(new)} encounters, {layout.said(counts)}; {words}")
 
 
 def _keep(out: Path, read: list[Path]) -> None:

@@ -127,7 +127,9 @@ def as_onnx(based: Based) -> Exported:
     agreement = check_onnx(content, based.model, based.table, baked, based.sets)
     what = "`model.onnx`: takes `tokens` (int64, encounters x tokens; rows of the table, 0 for no token)"
     also = "" if baked else " and `vectors` (float32, rows x numbers; row 0 zeros, normalised as below)"
-    said = (f"{what}{also}, gives `probabilities` (float64, encounters x classes). Checked: {agreement}.",)
+    shape = based.model.shape
+    columns = "classes" if shape.binary else shape.predicts.removeprefix("the ")  # with their names, in order
+    said = (f"{what}{also}, gives `probabilities` (float64, encounters x {columns}). Checked: {agreement}.",)
     return Exported(based.model, {"model.onnx": content, **_beside(based)}, said + _notes(based, baked), agreement)
 
 

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from client.refusals import UnsafeError
+from client.secure.kept import Note
 from client.secure.vault import Vault
 from common.errors import WireError
 from common.secure import crypto, statements
+from common.secure.crypto import Words
 from common.secure.fixed import EXTRA, MASKED, Update, encode
 from common.secure.group import AGREE, MASK, OPEN, Member, Secure
-from common.secure.rules import threshold
+from common.secure.rules import shares_needed, threshold
 from common.secure.said import Agreed, Masked, Opened
 from common.secure.shares import SIZE, from_text, split, to_text
 from common.tasks import Answer, Request, Work
@@ -86,15 +88,28 @@ class Party:
         """Answer with an update under all its masks, and with the sealed shares of what they are made of."""
         words = encode(update)
         # The score is left out: the same weights with another score are the same update.
-        marks = [hashlib.sha256(part.tobytes()).hexdigest() for part in (words[: 1 - EXTRA], words)]
-        self.vault.note_masked(self.task.run, self.name, *marks)
+        update, masked = (hashlib.sha256(part.tobytes()).hexdigest() for part in (words[: 1 - EXTRA], words))
         words = words + crypto.mask(self._own_seed, len(words))
         order = self.secure.sites
         for member in self.others:
             mask = crypto.mask(self._seed(member), len(words))
             words = words + mask if order.index(self.site) < order.index(member.site) else words - mask
         facts = Masked(sealed=self._sealed()).model_dump_json()
-        return Answer("ok", self.site, facts=facts, arrays={MASKED: words}, withheld=withheld)
+        note = Note(self.task.run, self.name, update, masked, facts, withheld)
+        self.vault.kept.keep(note, words)
+        return self._masked(note, words)
+
+    def _masked(self, note: Note, words: Words) -> Answer:
+        """Let a masked update out, unless another has left under these masks."""
+        self.vault.note_masked(self.task.run, self.name, note.update, note.masked)
+        return Answer("ok", self.site, facts=note.facts, arrays={MASKED: words}, withheld=note.withheld)
+
+    def done(self) -> Answer | None:
+        """Answer what needs no data: who is left, shares, an update that was masked before; None where it is needed."""
+        if self.secure.stage != MASK:
+            return self.answer()
+        known = self.vault.kept.of(self.task.run, self.name)
+        return None if known is None else self._masked(*known)
 
     def answer(self) -> Answer:
         """Sign who is left, or give the shares that open their sum."""
@@ -152,7 +167,7 @@ class Party:
         """Share this site's own seed, under its name, and that of each pair, under the other's."""
         sites, secret = self.secure.sites, self.vault.secret(self.task.run)
         seeds = {member.site: self._seed(member) for member in self.others} | {self.site: self._own_seed}
-        degree = threshold(len(sites)) - 1
+        degree = shares_needed(len(sites)) - 1
         return {
             site: split(
                 seeds[site],

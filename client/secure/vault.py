@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from client.refusals import UnsafeError
+from client.secure.kept import Kept
 from common.errors import ConfigError
 from common.files import PRIVATE, write_atomically
 from common.secure.crypto import derive, fingerprint
@@ -57,6 +58,7 @@ class Vault:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+        self.kept = Kept(folder)
         self._memory = _Written()
 
     @cached_property

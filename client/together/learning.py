@@ -15,8 +15,9 @@ from torch import Tensor
 
 from client.compact import CompactCNN
 from client.together.draws import Block
+from client.together.errors import of_classes, of_labels
 from client.together.pooling import Pooling
-from client.together.scoring import Pools
+from client.together.scoring import Pools, Validations
 from client.training import Learner, Stage, optimiser
 from common.model import ConceptCNN
 from common.strategies import CNN, LINEAR
@@ -51,7 +52,7 @@ class Frozen:
     """Pooled filters under CNNs that do not learn: each encounter's are taken once."""
 
     def __init__(self, models: Sequence[ConceptCNN], stages: Sequence[Stage]) -> None:
-        pools = Pools([stage.train for stage in stages], len(models[0].table))
+        pools = Pools([stage.train.tokens for stage in stages], len(models[0].table))
         self.pooled = [pools.pooled(k, model) for k, model in enumerate(models)]
 
     def steps(self, owns: Sequence[Own], running: Sequence[int], chosen: Tensor) -> Iterator[Tensor]:
@@ -106,7 +107,7 @@ class Learning:
     def __init__(self, models: Sequence[ConceptCNN], stages: Sequence[Stage], order: Tensor | None) -> None:
         self.models, self.stages, self.training = list(models), list(stages), stages[0].training
         self.running = list(range(len(models)))
-        self.validation = Pools([stage.validation for stage in stages], len(models[0].table))
+        self.validation = Validations(stages, models[0].shape, len(models[0].table))
         self.pooled = Frozen(models, stages) if order is None else Learnt(models, stages, order)
 
     def begin_round(self) -> None:
@@ -137,19 +138,25 @@ class Learning:
             self._step(pooled, true, keep, room)
 
     def _step(self, pooled: Tensor, labels: Tensor, keep: Tensor, room: Room) -> None:
-        """Take a step from pooled filters (M, B, F), labels (M, B), and what dropout keeps (M, B, F)."""
+        """Take a step from pooled filters (M, B, F), labels (M, B) or (M, B, C), and what dropout keeps (M, B, F)."""
         stage, kept = self.stages[0], 1 - self.models[0].dropout
         torch.mul(pooled, keep, out=room.hidden).div_(kept)
         for own, x, logits in zip(self.owns, room.hiddens, room.logits_each, strict=True):
             torch.addmm(own.head_bias, x, own.head_across, out=logits)
-        room.errors.copy_(_errors(room.logits, labels))
+        if self.models[0].shape.labels is None:
+            room.errors.copy_(of_classes(room.logits, labels))
+        else:
+            of_labels(room.logits_each, labels, room.errors_each)
         if LINEAR in stage.tuned:
             for own, x, errors, across in zip(self.owns, room.hiddens, room.errors_each, room.across, strict=True):
                 torch.mm(across, x, out=own.head_gradient)
                 torch.sum(errors, 0, out=own.head_bias_gradient)
         if CNN in stage.tuned:
             for own, errors, back in zip(self.owns, room.errors_each, room.backs, strict=True):
-                torch.mm(errors, own.head, out=back)
+                if back.numel() == 1:  # one filter of one encounter: autograd has it the other way round
+                    torch.mm(own.head_across, errors.T, out=back)
+                else:
+                    torch.mm(errors, own.head, out=back)
             room.back.div_(kept).mul_(room.hidden > 0)  # what dropout or ReLU lets through
             self.pooled.back(self.owns, room.back.flatten(1))
         if stage.proximal_mu:
@@ -165,22 +172,16 @@ class Room:
     ----------
     shape : sequence of int
         M, B and F.
+    outputs : int
+        C.
     """
 
-    def __init__(self, shape: Sequence[int], classes: int) -> None:
-        self.hidden, self.back = _aligned(shape), torch.empty(*shape)
-        self.logits, self.errors = torch.empty(*shape[:2], classes), _aligned((*shape[:2], classes))
+    def __init__(self, shape: Sequence[int], outputs: int) -> None:
+        self.hidden, self.back = _aligned(shape), _aligned(shape)
+        self.logits, self.errors = (_aligned((*shape[:2], outputs)) for _ in range(2))
         self.hiddens, self.backs = self.hidden.unbind(), self.back.unbind()
         self.logits_each, self.errors_each = self.logits.unbind(), self.errors.unbind()
         self.across = [errors.T for errors in self.errors_each]
-
-
-def _errors(logits: Tensor, labels: Tensor) -> Tensor:
-    """Give the gradient (M, B, C) of each model's mean cross-entropy with respect to its logits, as autograd does."""
-    scores = logits.log_softmax(2)
-    of_scores = torch.zeros_like(scores).scatter_(2, labels[:, :, None], -1 / labels.shape[1])
-    gradient: Tensor = torch.ops.aten._log_softmax_backward_data(of_scores, scores, 2, torch.float32)
-    return gradient
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from client.held_out import HeldOut
 from client.together.groups import Groups
-from client.training import Encounters
-from common.metrics import auroc
+from client.training import Stage
 from common.model import NO_TOKEN, ConceptCNN
+from common.outcome import chances
+from common.shape import ModelShape
 
 _BLOCK = 1 << 17  # numbers gathered at once: few enough for a processor's own memory
 
@@ -20,15 +22,14 @@ class Pools:
 
     Parameters
     ----------
-    sets : sequence of Encounters
-        Tokens are rows of a table; models may share one.
+    sets : sequence of Tensor
+        Whole numbers (N, L), rows of a table; models may share one.
     rows : int
         V, of the table.
     """
 
-    def __init__(self, sets: Sequence[Encounters], rows: int) -> None:
-        self.labels = [each.labels for each in sets]
-        which, tokens = distinct([each.tokens for each in sets])
+    def __init__(self, sets: Sequence[Tensor], rows: int) -> None:
+        which, tokens = distinct(sets)
         groups = [Groups.of([each], rows, len(each)) for each in tokens]
         self._groups = [groups[number] for number in which]
 
@@ -45,12 +46,18 @@ class Pools:
             pooled[start : start + size] = maxima.index_select(0, some.flatten()).view(*some.shape, filters).amax(0)
         return pooled.relu_()
 
+
+class Validations:
+    """Validation encounters of several models, one set to each."""
+
+    def __init__(self, stages: Sequence[Stage], shape: ModelShape, rows: int) -> None:
+        self._pools = Pools([stage.validation.tokens for stage in stages], rows)
+        self._held = [HeldOut.of(shape, stage.validation.labels, stage.min_cell) for stage in stages]
+
     def auroc(self, k: int, model: ConceptCNN) -> float | None:
-        """Give a model's AUROC on set `k`, or None where it is empty."""
-        if len(self.labels[k]) == 0:
-            return None
-        logits = model.head(self.pooled(k, model))
-        return auroc(self.labels[k].numpy(), logits.double().softmax(dim=1)[:, 1].numpy())
+        """Give a model's AUROC on set `k`, as `client.training.validation_auroc` does."""
+        held = self._held[k]
+        return None if held is None else held.auroc(chances(model.shape, model.head(self._pools.pooled(k, model))))
 
 
 def projected(model: ConceptCNN) -> Tensor:

@@ -75,7 +75,8 @@ def _kind(model: ConceptCNN, stage: Stage) -> tuple[object, ...]:
     tokens, training = stage.train.tokens, stage.training
     passes = len(tokens) if training.batches == "all" else min(training.batch_size, len(tokens))
     shapes = [value.shape for value in model.state_dict().values()]
-    return shapes, model.dropout, training, stage.tuned, stage.proximal_mu, id(stage.basis), tokens.shape[1], passes
+    own = stage.tuned, stage.proximal_mu, id(stage.basis), tokens.shape[1], passes
+    return shapes, model.shape, model.dropout, training, *own
 
 
 def _train_alike(models: Sequence[ConceptCNN], stages: Sequence[Stage]) -> None:

@@ -54,6 +54,8 @@ class Secure(Declared):
         All who were asked to mask, this site too, in the order of the configuration.
     came : str
         `common.secure.statements.mark_of` the weights that each of them is sent.
+    equal : bool
+        Whether every member counts alike in the mean, and not by its encounters.
     left : tuple of str
         Those whose masked updates came, in the same order; with "mask", none.
     sealed : dict of str to str
@@ -65,6 +67,7 @@ class Secure(Declared):
     stage: Stage
     members: Annotated[tuple[Member, ...], Field(min_length=LEAST, max_length=MOST)]
     came: Key
+    equal: bool = False
     left: Annotated[tuple[SiteName, ...], Field(max_length=MOST)] = ()
     sealed: Annotated[dict[SiteName, Sealed], Field(max_length=MOST)] = Field(default_factory=dict)
     signatures: Annotated[dict[SiteName, Signature], Field(max_length=MOST)] = Field(default_factory=dict)

@@ -23,7 +23,8 @@ def round_of(task: Work, secure: Secure, proximal_mu: float) -> str:
     left out: a resumed run goes on with the round.
     """
     asked = json.dumps(task.model_dump(mode="json", exclude={"session", "secure"}), sort_keys=True)
-    return hashlib.sha256(said("round", asked, proximal_mu, secure.came, digest_of(secure.members))).hexdigest()
+    name = said("round", asked, proximal_mu, secure.came, secure.equal, digest_of(secure.members))
+    return hashlib.sha256(name).hexdigest()
 
 
 def mark_of(arrays: Arrays) -> str:

@@ -89,3 +89,24 @@ def one_against_rest(labels: Integers, probabilities: Floats) -> Macro:
         float64 (N, C), of each class.
     """
     return several_labels((labels[:, None] == np.arange(probabilities.shape[1])).astype(np.int64), probabilities)
+
+
+def macro_areas(labels: Integers, probabilities: Floats) -> Areas:
+    """Give the macro AUROC of K models on the same encounters, a row to each: `Macro.area` of many.
+
+    Parameters
+    ----------
+    labels : ndarray
+        int (N, C), 1 where an encounter has the class or label and 0 where it has not.
+    probabilities : ndarray
+        float64 (K, N, C), of having each.
+
+    Raises
+    ------
+    ValueError
+        As `delong.areas`.
+    """
+    each = [areas(y, probabilities[:, :, c]) for c, y in enumerate(labels.T) if y.min() < y.max()]
+    if not each:
+        return Areas(np.full(len(probabilities), np.nan), np.full(probabilities.shape[:2], np.nan))
+    return Areas(np.mean([one.values for one in each], axis=0), np.mean([one.parts for one in each], axis=0))

@@ -73,7 +73,8 @@ def compare(found: Mapping[str, NDArray[np.float64]], model: ConceptCNN, sets: M
 @torch.no_grad()
 def probabilities(model: ConceptCNN, tokens: Tensor) -> NDArray[np.float64]:
     """Give probabilities as training code does, float64 (N, C)."""
-    found: NDArray[np.float64] = model(tokens).double().softmax(dim=1).numpy()
+    logits = model(tokens).double()
+    found: NDArray[np.float64] = (logits.softmax(dim=1) if model.shape.labels is None else logits.sigmoid()).numpy()
     return found
 
 

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import pandas as pd
 
 from common import __version__
+from common.shape import ModelShape
 from common.strategies import POOLED, SOURCE, STRATEGIES
 from common.trained.key import Key
 from common.trained.model import TrainedModel
 from common.trained.run import RunModels
+from common.trained.scores import scores
 
-_FIGURES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier",
-    "calibration_intercept": "calibration intercept",
-    "calibration_slope": "calibration slope",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-}
 _USE = """\
-To give the probability that an encounter is positive, at a site whose encounters are recorded as those of the sites
-above were, with an embedding table of the same space. What "positive" means is in the sites' own files: ask them. The
+To give the probability {of}, at a site whose encounters are recorded as those of the sites
+above were, with an embedding table of the same space. What {word} in the sites' own files: ask them. The
 figures above are of past encounters; whether the model helps anybody was not studied. It was not made to decide alone.
 """
 _LIMITS = """\
@@ -51,9 +41,9 @@ def card(model: TrainedModel, run: RunModels | None, files: Sequence[str]) -> st
         f"# Model card: {model.run}\n\n{model.key.words[0].upper()}{model.key.words[1:]}.\n",
         _section("What is here", "".join(f"- {line}\n" for line in files)),
         _section("What it was learnt on, and by whom", "".join(f"- {line}\n" for line in _origin(model, run))),
-        _section("How it does", _scores(model.key, run)),
+        _section("How it does", scores(model, run)),
         _section("How it reads encounters", "".join(f"- {line}\n" for line in _settings(model))),
-        _section("Intended use", _USE),
+        _section("Intended use", _use(model.shape)),
         _section("Limits", _LIMITS),
         f"Written by Sitebridge {__version__}.\n",
     ]
@@ -62,6 +52,13 @@ def card(model: TrainedModel, run: RunModels | None, files: Sequence[str]) -> st
 
 def _section(title: str, text: str) -> str:
     return f"## {title}\n\n{text}"
+
+
+def _use(shape: ModelShape) -> str:
+    """Say what the model is for."""
+    if shape.binary:
+        return _USE.format(of="that an encounter is positive", word='"positive" means is')
+    return _USE.format(of=f"of each of {shape.predicts}", word="each of them means is")
 
 
 def _origin(model: TrainedModel, run: RunModels | None) -> Iterator[str]:
@@ -98,41 +95,6 @@ def _trained(run: RunModels | None, key: Key, phase: str) -> str:
     return f" (training encounters: {listed})" if listed else ""
 
 
-def _scores(key: Key, run: RunModels | None) -> str:
-    """Give the rows of results.csv that are of this model's test encounters, as a table."""
-    rows = [] if run is None else rows_of(run.results, key)
-    if not rows:
-        return "Not known: the run's results were not at hand when this was written.\n"
-    headings = ["site", "encounters", "positive", *_FIGURES.values(), "threshold"]
-    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
-    for row in rows:
-        counts = [_cell(row.get(name), 0) for name in ("n", "positive")]
-        figures = [_figure(row, name) for name in _FIGURES]
-        lines.append(f"| {' | '.join([str(row['site']), *counts, *figures, _cell(row.get('threshold'), 3)])} |")
-    text = "Test encounters of each site, with 95 % intervals over patients; blank where the site keeps it back.\n"
-    return text + "\n" + "\n".join(lines) + "\n"
-
-
-def rows_of(results: pd.DataFrame, key: Key) -> list[dict[str, Any]]:
-    """Give the rows of results.csv on the test encounters that a model was scored on."""
-    names = [SOURCE, "direct"] if key.strategy == SOURCE else [key.strategy]
-    same = (results["embedding"] == key.embedding) & (results["seed"] == key.seed) & (results["sources"] == key.sources)
-    rows = results[same & results["strategy"].isin(names) & (results["split"] == "test")]
-    if key.target:
-        rows = rows[rows["site"] == key.target]
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict(orient="records")]
-
-
-def _figure(row: dict[str, Any], name: str) -> str:
-    ends = [_cell(row.get(f"{name}{end}"), 3) for end in ("_low", "_high")]
-    value = _cell(row.get(name), 3)
-    return f"{value} ({' to '.join(ends)})" if value and all(ends) else value
-
-
-def _cell(value: Any, places: int) -> str:
-    return "" if value is None or pd.isna(value) else f"{float(value):.{places}f}"
-
-
 def _settings(model: TrainedModel) -> Iterator[str]:
     embedding = model.embedding
     yield f"Embedding {embedding.name!r}, {embedding.normalisation}; {model.dimension} numbers of a token."
@@ -142,5 +104,9 @@ def _settings(model: TrainedModel) -> Iterator[str]:
     yield f"Unknown values: {embedding.unknown}; absent findings: {embedding.shown} (docs/federation-file.md)."
     shape = model.shape
     yield f"One convolution of {shape.filters} filters of width {shape.kernel}, ReLU, maximum over tokens, linear head."
+    if not shape.binary:
+        how = "adding up to 1" if shape.labels is None else "each by itself"
+        yield f"It gives the probabilities of {shape.predicts}, in this order, {how}. No threshold was fixed."
+        return
     at = "none was fixed" if model.threshold is None else f"{model.threshold:g}, fixed at the sources"
     yield f"Threshold from which on an encounter is called positive: {at}."

@@ -1,7 +1,8 @@
 """Writes a model as an ONNX graph, by hand: a handful of operators that every runtime has.
 
 ``tokens`` (N, L), int64, are rows of a table, 0 for no token; ``probabilities`` (N, C), float64, come out. With a table
-and a kernel of width 1 the graph holds ``relu(E W^T + b)`` (V, F), zeros in row 0: Gather, ReduceMax, Gemm, Softmax.
+and a kernel of width 1 the graph holds ``relu(E W^T + b)`` (V, F), zeros in row 0: Gather, ReduceMax, Gemm, Softmax; of
+several labels Sigmoid.
 ReLU before the maximum equals ReLU after it, and nothing is below zero, so that no token never wins over one. The
 vectors themselves are not in the file then; a wider kernel needs them. Without a table they are a second input,
 ``vectors`` (V, D), float32, row 0 zeros.
@@ -57,7 +58,9 @@ def to_onnx(model: TrainedModel, table: Tensor | None) -> bytes:
         node("ReduceMax", ["windows", "axis"], ["pooled"], keepdims=0),  # (N, F)
         node("Cast", ["pooled"], ["wide"], to=_DOUBLE),
         node("Gemm", ["wide", "head", "head_bias"], ["logits"], transB=1),
-        node("Softmax", ["logits"], ["probabilities"], axis=1),
+        node("Softmax", ["logits"], ["probabilities"], axis=1)
+        if model.shape.labels is None
+        else node("Sigmoid", ["logits"], ["probabilities"]),
     ]
     inputs = [helper.make_tensor_value_info("tokens", _INT64, ["N", "L"])]
     if table is None:

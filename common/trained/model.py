@@ -41,7 +41,7 @@ class TrainedModel:
         The table's name, its normalisation, how unknown and absent values are treated; for one-hot its columns, where
         they are known.
     threshold : float or None
-        Probability from which on an encounter is called positive, as the sources chose it.
+        Probability from which on an encounter is called positive, as the sources chose it; of two classes only.
     fingerprint : Fingerprint or None
         Of the embedding space, where the run noted all of it.
     greeted : tuple of str
@@ -106,10 +106,8 @@ def check_weights(weights: dict[str, Tensor], shape: ModelShape, where: str) -> 
     Raises
     ------
     ConfigError
-        They are not; names the array. Or the model tells more apart than two classes.
+        They are not; names the array.
     """
-    if not shape.binary:
-        raise ConfigError(f"{where}: the model predicts {shape.predicts}; this is for two classes only")
     kernels = weights.get("conv.weight")
     if kernels is None or kernels.dim() != 3:
         raise ConfigError(f"{where}: no array conv.weight with three axes; not the weights of a model of Sitebridge")

@@ -79,6 +79,11 @@ class RunModels:
         )
 
     @cached_property
+    def classes(self) -> pd.DataFrame:
+        """The rows of classes.csv; none where there is no such file."""
+        return self._table("classes.csv", ["embedding", "seed", "strategy", "sources", "site", "split", "class", "n"])
+
+    @cached_property
     def rounds(self) -> pd.DataFrame:
         """The rows of rounds.csv; none where there is no such file."""
         return self._table("rounds.csv", ["embedding", "seed", "phase", "site", "encounters"])
@@ -87,7 +92,7 @@ class RunModels:
         path = self.folder / name
         if not path.is_file():
             return pd.DataFrame(columns=columns)
-        texts = ["embedding", "strategy", "sources", "site", "split", "phase"]
+        texts = ["embedding", "strategy", "sources", "site", "split", "phase", "class"]
         try:
             table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(texts, str))
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):

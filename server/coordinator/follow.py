@@ -102,13 +102,16 @@ def _ended(run: Run, flower: Flower, screen: Screen) -> Outcome | None:
 
 
 class _Log:
-    """Names who is missing, for whoever reads a log; the table at the end is all that standard output gets."""
+    """Names who is missing or far from the others, for whoever reads a log.
+
+    The table at the end is all that standard output gets.
+    """
 
     def __init__(self) -> None:
         self._noted = ""
 
     def show(self, event: Event) -> None:
-        if event["kind"] == "missing":
+        if event["kind"] in ("missing", "far"):
             self.note(f"{event.get('time', '')} {event.get('text')}")
 
     def note(self, text: str) -> None:
@@ -136,8 +139,8 @@ class _Terminal:
                 self._line(f"{said}{event.get('fingerprint')}")
             case "score":
                 self._line(_score(event))
-            case "missing":
-                self._line(f"missing: {event.get('text')}")
+            case "missing" | "far":
+                self._line(f"{event['kind']}: {event.get('text')}")
 
     def note(self, text: str) -> None:
         if text != self._noted:

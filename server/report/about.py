@@ -33,6 +33,7 @@ def facts(run: RunFolder) -> dict[str, str]:
         "started again": f"{starts - 1} times, from its journal" if starts > 1 else "",
         "Sitebridge": ", ".join(versions) or "not noted",
         "Flower's number": str(run.record.get("flower", "")),
+        "predicted": federation.model.predicts if run.over else "",
         "preset": federation.preset,
         "embeddings": ", ".join(federation.embeddings),
         "strategies": ", ".join(federation.strategies),
@@ -51,12 +52,13 @@ def sites(run: RunFolder) -> Table:
         for split in ("validation", "test"):
             of_it = run.results[(run.results["site"] == site) & (run.results["split"] == split)]
             key = where(site=site, split=split)
-            for column in ("n", "positive"):
+            for column in ("n",) if run.over else ("n", "positive"):
                 most = of_it[column].astype("float64").max()
                 told = figure(most, column, "max", 0, key, RESULTS)
                 cells.append(told or ("not scored" if of_it.empty else "not told"))
         rows.append(Row(cells))
-    headings = ["site", "role", "trained on", "validation", "positive", "test", "positive"]
+    positive = [] if run.over else ["positive"]
+    headings = ["site", "role", "trained on", "validation", *positive, "test", *positive]
     return Table("Sites and their encounters", headings, rows, 2)
 
 
@@ -82,7 +84,7 @@ def settings(federation: Federation) -> Table:
 
 def choices(results: pd.DataFrame) -> Table:
     """Say what each target chose that was free to, and why, in the words of results.csv."""
-    noted = results[(results["note"] != "") & results["n"].notna()]
+    noted = results[results["note"].str.startswith("chose ") & results["n"].notna()]
     keys = ["site", "embedding", "strategy", "sources", "seed", "note"]
     rows: list[Row] = []
     for record in records(noted.drop_duplicates(keys)[keys]):

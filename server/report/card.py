@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from common.strategies import POOLED, SOURCE
 from server.report.folder import RESULTS, RunFolder, records
-from server.report.trace import Row, Table, attributes, figure, interval, where
+from server.report.trace import Row, Table, attributes, figure, interval, titled, where
 
 ORDER = ("conv.weight", "conv.bias", "linear.weight", "linear.bias")  # of the numbers that a digest is over
 
@@ -31,7 +31,8 @@ def models(run: RunFolder) -> Table:
         figures = Markup("<br>").join(told) if told else "see the table"
         mark = state if state == SAME else Markup("<strong>{}</strong>").format(state)
         rows.append(Row([name, figures, Markup("<code>{}</code>").format(noted), mark]))
-    headings = ["weights/*.safetensors", "test AUROC, 95 % interval", "SHA-256 of the numbers", "now"]
+    auroc = f"{titled('test AUROC', run.over)}, 95 % interval"
+    headings = ["weights/*.safetensors", auroc, "SHA-256 of the numbers", "now"]
     return Table("Models of this run", headings, rows, 4)
 
 
@@ -47,14 +48,14 @@ def check(path: Path, noted: str) -> str:
     return SAME if hashlib.sha256(b"".join(flat)).hexdigest() == noted else OTHER
 
 
-def extremes(summary: pd.DataFrame) -> list[Markup]:
-    """Give the limits that the run's own figures show."""
-    said = []
+def extremes(summary: pd.DataFrame, over: str = "") -> list[Markup]:
+    """Give the limits that the run's own figures show; `over` as in `RunFolder`."""
+    said, mean = [], f"mean over {over}, " if over else ""
     wide = summary.assign(width=summary["auroc_high"] - summary["auroc_low"]).dropna(subset=["width"])
     if len(wide):
         row = records(wide.nlargest(1, "width"))[0]
         ends = interval(row["auroc_low"], row["auroc_high"], "auroc")
-        text = "The widest 95 % interval of an AUROC is {} ({}, {}, at {}, on {} test encounters)."
+        text = "The widest 95 % interval of an AUROC is {} (" + mean + "{}, {}, at {}, on {} test encounters)."
         n = figure(row["n"], "n", places=0)
         said.append(_said(text, row, ends, row["strategy"], row["embedding"], row["site"], n))
     for column, text in (
@@ -65,13 +66,13 @@ def extremes(summary: pd.DataFrame) -> list[Markup]:
         known = summary.dropna(subset=[column])
         if len(known):
             rows = [*records(known.nsmallest(1, column)), *records(known.nlargest(1, column))]
-            said.append(Markup(text).format(*(_one(row, column) for row in rows)))
+            said.append(Markup(text).format(*(_one(row, column, mean) for row in rows)))
     return said
 
 
-def _one(row: dict[str, Any], column: str) -> Markup:
+def _one(row: dict[str, Any], column: str, mean: str) -> Markup:
     told = figure(row[column], column)
-    place = f"{row['strategy']}, {row['embedding']}, at {row['site']}"
+    place = f"{mean}{row['strategy']}, {row['embedding']}, at {row['site']}"
     return _said("{} ({})", row, told, place)
 
 

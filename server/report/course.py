@@ -14,7 +14,7 @@ from common.strategies import POOLED, SOURCE
 from server.report.folder import RESULTS, ROUNDS, records
 from server.report.style import legend, styles
 from server.report.svg import Plot, Scale, spanning
-from server.report.trace import Row, Table, figure, where
+from server.report.trace import Row, Table, figure, titled, where
 
 SCORE, WEIGHT = "validation_auroc", "validation_n"  # of the model that came with a round's message, if noted
 
@@ -65,15 +65,19 @@ def trainings(rounds: pd.DataFrame) -> list[Training]:
     return found
 
 
-def training_table(found: Sequence[Training], results: pd.DataFrame) -> Table:
-    """Say how many rounds each training took, and how the model that was kept does on validation encounters."""
+def training_table(found: Sequence[Training], results: pd.DataFrame, over: str = "") -> Table:
+    """Say how many rounds each training took, and how the model that was kept does on validation encounters.
+
+    `over` as in `RunFolder`.
+    """
     seeds = list(dict.fromkeys(each.seed for each in found))
     rows = []
     for (embedding, phase, sources), group in _by_model(found):
         of_seed = {each.seed: each for each in group}
         cells = [_rounds(of_seed.get(seed)) for seed in seeds]
         rows.append(Row([embedding, _learners(phase, sources), _at_home(results, embedding, phase, sources), *cells]))
-    headings = ["embedding", "learnt at", "validation AUROC, kept model", *(f"rounds, seed {seed}" for seed in seeds)]
+    score = f"{titled('validation AUROC', over)}, kept model"
+    headings = ["embedding", "learnt at", score, *(f"rounds, seed {seed}" for seed in seeds)]
     return Table("How many rounds, until the configured number or until patience ran out", headings, rows, 3)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from common.statistics.intervals import wilson
 from server.report.counts import Counts, Floats, counts_of, net_benefit, over_seeds, precision, roc
-from server.report.folder import CURVES
+from server.report.folder import CLASS_CURVES, CURVES
 from server.report.style import Style, legend, styles
 from server.report.svg import Plot, Scale, spanning
 from server.report.trace import attributes, figure, where
@@ -28,29 +28,44 @@ Models = dict[str, list[Counts]]  # for each strategy, its seeds
 
 @dataclass(frozen=True)
 class Block:
-    """The curves of the models that go from some sources to one site, and of those without transfer beside them."""
+    """The curves of the models that go from some sources to one site, and of those without transfer beside them.
+
+    `of` is the class or label that they are of, against the rest; empty where there are two classes.
+    """
 
     embedding: str
     site: str
     sources: str
+    of: str
     legend: Markup
     panels: list[tuple[str, Markup]]
     calibration: list[tuple[str, Markup, Markup]]  # strategy, plot, counts in words
 
 
-def blocks(curves: pd.DataFrame) -> list[Block]:
-    """Draw all curves of a run; counts of test encounters alone."""
+def blocks(curves: pd.DataFrame, classes: Sequence[str] = ()) -> list[Block]:
+    """Draw all curves of a run; counts of test encounters alone.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        curves.csv; or class-curves.csv, of these `classes` in order.
+    """
     test = curves[curves["split"] == "test"]
     names = [name for name in dict.fromkeys([*ORDER, *test["strategy"]]) if name in set(test["strategy"])]
     looks = styles(names)
     drawn = []
-    for (embedding, site), rows in test.groupby(["embedding", "site"]):
+    keys = ["embedding", "site", *(["class"] if classes else [])]
+    for values, rows in test.groupby(keys):
+        about = dict(zip(keys, map(str, values), strict=True))
         apart = [sources for sources in dict.fromkeys(rows["sources"]) if sources] or [""]
         for sources in apart:
             chosen = rows[rows["sources"].isin(["", sources])]
             models = {name: found for name in names if (found := _seeds(chosen[chosen["strategy"] == name]))}
             if models:
-                drawn.append(_block(str(embedding), str(site), str(sources), models, chosen, looks))
+                drawn.append(_block(about | {"sources": sources}, models, chosen, looks))
+    if classes:
+        place = {name: number for number, name in enumerate(classes)}
+        drawn.sort(key=lambda block: (block.site, block.sources, place.get(block.of, len(place))))
     return sorted(drawn, key=lambda block: (block.embedding, block.site in block.sources.split("+")))
 
 
@@ -60,9 +75,10 @@ def _seeds(rows: pd.DataFrame) -> list[Counts]:
     return found if all(counts.both for counts in found) else []
 
 
-def _block(
-    embedding: str, site: str, sources: str, models: Models, rows: pd.DataFrame, looks: dict[str, Style]
-) -> Block:
+def _block(about: Mapping[str, str], models: Models, rows: pd.DataFrame, looks: dict[str, Style]) -> Block:
+    """Draw the curves of some embedding, site and sources, and of a class where there are several."""
+    of, file = about.get("class", ""), CLASS_CURVES if "class" in about else CURVES
+    last = {"site": about["site"], "split": "test"} | ({"class": of} if of else {})
     chosen = {name: looks[name] for name in models}
     panels = [
         ("ROC", _rates(models, chosen, roc, "false positive rate", "true positive rate", diagonal=True)),
@@ -72,9 +88,9 @@ def _block(
     calibration = []
     for name, several in models.items():
         of_it = rows[rows["strategy"] == name]
-        key = where(embedding=embedding, strategy=name, sources=of_it["sources"].iloc[0], site=site, split="test")
-        calibration.append((name, _calibration(name, several, chosen[name]), _counted(several, key)))
-    return Block(embedding, site, sources, legend(chosen), panels, calibration)
+        key = where(embedding=about["embedding"], strategy=name, sources=of_it["sources"].iloc[0], **last)
+        calibration.append((name, _calibration(name, several, chosen[name]), _counted(several, key, file)))
+    return Block(about["embedding"], about["site"], about["sources"], of, legend(chosen), panels, calibration)
 
 
 def _plot(inside: tuple[float, float, float, float], x: Scale, y: Scale, title: str) -> Plot:
@@ -174,7 +190,7 @@ def _calibration(name: str, several: list[Counts], style: Style) -> Markup:
     return plot.svg()
 
 
-def _counted(several: list[Counts], key: str) -> Markup:
+def _counted(several: list[Counts], key: str, file: str) -> Markup:
     """Say how many encounters are behind a curve's ranges."""
     n = [count for counts in several for count in counts.n.tolist()]
     positive = [count for counts in several for count in counts.positive.tolist()]
@@ -182,4 +198,4 @@ def _counted(several: list[Counts], key: str) -> Markup:
     ends.append(("positive", "max", max(positive)))
     parts = [figure(value, column, of, 0) for column, of, value in ends]
     text = Markup("<span{}>ranges of {} to {} encounters, {} to {} of them positive</span>")
-    return text.format(attributes(row=key, file=CURVES), *parts)
+    return text.format(attributes(row=key, file=file), *parts)

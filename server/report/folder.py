@@ -12,9 +12,10 @@ import pandas as pd
 
 from common.config import Federation, digest, load_federation
 from common.errors import ConfigError
-from common.figures import METRICS
+from common.figures import HITS, METRICS
 
 RESULTS, EXCHANGE, ROUNDS, CURVES, SIZES = "results.csv", "exchange.csv", "rounds.csv", "curves.csv", "sizes.csv"
+CLASSES, CLASS_CURVES = "classes.csv", "class-curves.csv"
 EVENTS = "events.jsonl"
 KEYS = ["embedding", "seed", "strategy", "sources", "site", "split"]
 COLUMNS = {
@@ -22,9 +23,11 @@ COLUMNS = {
     EXCHANGE: ["embedding", "seed", "phase", "round", "site", "direction", "numbers", "bytes"],
     ROUNDS: ["embedding", "seed", "phase", "round", "site", "contributed", "encounters", "why_not"],
     CURVES: [*KEYS, "bin_low", "bin_high", "n", "positive"],
+    CLASSES: [*KEYS, "class", "n", "positive", *(name for name in METRICS if name not in HITS), "note"],
+    CLASS_CURVES: [*KEYS, "class", "bin_low", "bin_high", "n", "positive"],
     SIZES: ["site", "of", "encounters"],
 }
-_TEXT = ["embedding", "strategy", "sources", "site", "split", "phase", "note", "withheld", "why_not", "of"]
+_TEXT = ["embedding", "strategy", "sources", "site", "split", "phase", "note", "withheld", "why_not", "of", "class"]
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,30 @@ class RunFolder:
     @cached_property
     def curves(self) -> pd.DataFrame:
         """Counts of encounters by ranges of probability."""
-        table = self._table(CURVES)
+        return self._counts(CURVES)
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """The same as `results` of each class or label against the rest; empty where there are two classes."""
+        return self._table(CLASSES)
+
+    @cached_property
+    def class_curves(self) -> pd.DataFrame:
+        """The same as `curves` of each class or label against the rest."""
+        return self._counts(CLASS_CURVES)
+
+    @property
+    def over(self) -> str:
+        """What the figures in `results` are means over: "classes", "labels", or nothing where there are two classes."""
+        shape = self.federation.model
+        return "" if shape.binary else "classes" if shape.labels is None else "labels"
+
+    def _counts(self, name: str) -> pd.DataFrame:
+        table = self._table(name)
         wrong = ~((table["bin_low"] < table["bin_high"]) & (table["positive"] >= 0) & (table["positive"] <= table["n"]))
         if wrong.any():
             line = int(wrong.to_numpy().argmax()) + 2
-            raise ConfigError(
-                f"{self.path / CURVES}, line {line}: expected bin_low below bin_high, positive from 0 to n"
-            )
+            raise ConfigError(f"{self.path / name}, line {line}: expected bin_low below bin_high, positive from 0 to n")
         return table
 
     @cached_property

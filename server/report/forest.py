@@ -115,5 +115,6 @@ def _mark(row: dict[str, Any], measure: Measure, scale: Scale, y: float, style: 
 
 
 def rows_of(row: dict[str, Any], split: str = "test") -> str:
-    """Name the rows of results.csv behind a row of the summary, one for each seed."""
-    return where(**{key: row[key] for key in ("embedding", "strategy", "sources", "site")}, split=split)
+    """Name the rows of results.csv, or of classes.csv, behind a row of the summary, one for each seed."""
+    keys = [key for key in ("embedding", "strategy", "sources", "site", "class") if key in row]
+    return where(**{key: row[key] for key in keys}, split=split)

@@ -15,7 +15,7 @@ from server.report.about import moment
 from server.report.contributions import attendance, missing
 from server.report.folder import EVENTS, RESULTS, RunFolder
 from server.report.render import render
-from server.report.trace import Row, Table, attributes, figure
+from server.report.trace import Row, Table, attributes, figure, titled
 
 LIVE = "live.html"
 _LAST = 12  # events in words
@@ -75,7 +75,7 @@ def live_page(run: RunFolder, every: int, report: str = "") -> str:
         ended=ended,
         report=report,
         **_progress(events),
-        scores=scores(events),
+        scores=scores(events, run.over),
         attendance=attendance(run.rounds) if len(run.rounds) else None,
         missing=missing(run.rounds),
         happened=happened(events),
@@ -99,8 +99,8 @@ def last_start(events: list[Event]) -> list[Event]:
     return events[begun[-1] :] if begun else events
 
 
-def scores(events: list[Event]) -> Table:
-    """List what sites told of models so far, the last first."""
+def scores(events: list[Event], over: str = "") -> Table:
+    """List what sites told of models so far, the last first; `over` as in `RunFolder`."""
     rows = []
     for event in reversed([event for event in events if event["kind"] == "score"]):
         words = [str(event.get(name, "")) for name in ("embedding", "seed", "strategy", "sources", "site")]
@@ -108,7 +108,7 @@ def scores(events: list[Event]) -> Table:
         told = event.get("auroc") if isinstance(event.get("auroc"), float) else None
         trace = attributes(row=f"lines={event['line']}-{event['line']}", file=EVENTS, of="mean")
         rows.append(Row([*words, figure(told, "auroc") or "not told"], trace))
-    headings = ["embedding", "seed", "strategy", "learnt at", "site", "test AUROC"]
+    headings = ["embedding", "seed", "strategy", "learnt at", "site", titled("test AUROC", over)]
     return Table("Scores so far, the last first", headings, rows, 5)
 
 

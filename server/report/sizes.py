@@ -15,16 +15,19 @@ from server.report.folder import RESULTS, records
 from server.report.forest import headline, rows_of
 from server.report.style import Style, legend, styles
 from server.report.svg import Plot, spanning
-from server.report.trace import attributes, shown
+from server.report.trace import attributes, shown, titled
 from server.summary import ORDER
 
 _KEYS = ["embedding", "strategy", "sources", "site"]
 
 
 def size_plots(
-    results: pd.DataFrame, summary: pd.DataFrame, sizes: pd.DataFrame
+    results: pd.DataFrame, summary: pd.DataFrame, sizes: pd.DataFrame, over: str = ""
 ) -> tuple[Markup, list[tuple[str, Markup]]]:
-    """Draw AUROC by encounters: a panel for each site, embedding and sources, a line for each strategy."""
+    """Draw AUROC by encounters: a panel for each site, embedding and sources, a line for each strategy.
+
+    `over` as in `RunFolder`.
+    """
     known = _known(results, summary, sizes)
     names = [name for name in dict.fromkeys([*ORDER, *known["strategy"]]) if name in set(known["strategy"])]
     looks = styles(names)
@@ -36,7 +39,9 @@ def size_plots(
             sizes_here = sorted(set(chosen["encounters"]))
             x = spanning([math.log10(size) for size in sizes_here], 50, 330, 0.08)
             plot = Plot(x, y, 340, 236, f"AUROC by encounters of {of}")
-            plot.frame("encounters of the target", "AUROC", x_ticks={math.log10(n): f"{n:,}" for n in sizes_here})
+            plot.frame(
+                "encounters of the target", titled("AUROC", over), x_ticks={math.log10(n): f"{n:,}" for n in sizes_here}
+            )
             for name in (name for name in names if name in set(chosen["strategy"])):
                 _line(plot, chosen[chosen["strategy"] == name].sort_values("encounters"), looks[name])
             panels.append((f"{of}, {embedding}, {headline(str(sources))}", plot.svg()))

@@ -42,6 +42,11 @@ def attributes(column: str = "", row: str = "", of: str = "", places: int = DECI
     return Markup("").join(Markup(' data-{}="{}"').format(name, value) for name, value in given.items() if value)
 
 
+def titled(text: str, over: str) -> str:
+    """Say of what stands under a heading that it is a mean over classes or labels, where it is."""
+    return f"{text}, mean over {over}" if over else text
+
+
 def figure(
     value: float | None, column: str, of: str = "", places: int = DECIMALS, row: str = "", file: str = ""
 ) -> Markup:

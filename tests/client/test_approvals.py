@@ -17,6 +17,8 @@ from client.refusals import NotApprovedError
 from common import __version__
 from common.config import Federation, digest, load_federation
 from common.errors import ConfigError
+from common.likeness import Likeness
+from common.privacy import Privacy
 from common.tasks import Embedding, Greet, Request, Work
 
 Site = Any
@@ -99,6 +101,38 @@ def test_a_greeting_asks_for_the_approved_model(approved: Path, federation: Fede
         check(approved, Greet(version=__version__, embedding=MINILM, federation=digest(federation), model=other))
 
 
+def test_a_mean_is_told_at_the_approved_cost_and_to_no_other_federation(
+    site: Site, write: Callable[..., Path], approved: Path, federation: Federation
+) -> None:
+    asked = {"strategy": "likeness", "training": None}
+    with pytest.raises(NotApprovedError, match=r"other values: strategy$"):
+        check(approved, work(federation, **asked, likeness=Likeness()))
+    directions = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
+    path = write(directions=directions, aggregation={"weights": "likeness", "likeness": {"epsilon": 0.5}})
+    approve(site.folder, path, "A. Steward")
+    own = load_federation(path)
+    for name in ("allegheny", "salt-lake"):
+        check(approved, work(own, **asked, likeness=Likeness(epsilon=0.5)), name)
+    with pytest.raises(NotApprovedError, match="other values: likeness"):
+        check(approved, work(own, **asked, likeness=Likeness(epsilon=0.6)))
+
+
+def test_sources_of_an_ensemble_are_asked_without_a_pull_too(site: Site, write: Callable[..., Path]) -> None:
+    directions = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
+    prox = {"name": "FedProx", "options": {"proximal_mu": 0.1}}
+    for strategies, alone in ((["direct"], False), (["direct", "ensemble"], True)):
+        path = write(directions=directions, aggregation=prox, strategies=strategies)
+        approve(site.folder, path, "A. Steward")
+        task = work(load_federation(path))
+        for pull, fine in ((0.1, True), (0.0, alone), (0.2, False)):
+            request = Request(task.model_dump_json(), proximal_mu=pull)
+            if fine:
+                check_approved(site.agent, "allegheny", Policy(approval=True), task, request)
+            else:
+                with pytest.raises(NotApprovedError, match="proximal_mu"):
+                    check_approved(site.agent, "allegheny", Policy(approval=True), task, request)
+
+
 CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
     ("seed", lambda task: {"seed": 8}),
     ("round", lambda task: {"round": 3}),
@@ -108,6 +142,7 @@ CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [
     ("training", lambda task: {"training": task.training and task.training.model_copy(update={"epochs": 2})}),
     ("training", lambda task: {"training": task.training and task.training.model_copy(update={"learning_rate": 1.0})}),
     ("training", lambda task: {"training": None}),
+    ("privacy", lambda task: {"privacy": Privacy(noise_multiplier=0.5)}),
     ("embedding", lambda task: {"embedding": MINILM.model_copy(update={"name": "one-hot"})}),
     ("normalisation", lambda task: {"embedding": MINILM.model_copy(update={"normalisation": "raw"})}),
     ("unknown", lambda task: {"embedding": MINILM.model_copy(update={"unknown": "keep"})}),

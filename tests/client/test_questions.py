@@ -20,8 +20,9 @@ from common import __version__
 from common.config import Training
 from common.errors import ConfigError
 from common.model import ConceptCNN, initial_weights
+from common.seeds import derive
 from common.shape import ModelShape
-from common.strategies import EVERYTHING
+from common.strategies import CANDIDATES, EVERYTHING, STRATEGIES
 from common.tasks import Answer, Embedding, Greet, Request, Work
 from common.wire import pack
 
@@ -74,8 +75,8 @@ def work(**changes: Any) -> Work:
     return Work.model_validate(fields | changes)
 
 
-def ask(agent: Agent, task: Work | Greet, shape: ModelShape = VIRUSES) -> Answer:
-    weights = pack(initial_weights(6, shape, 0), EVERYTHING, 6, shape)
+def ask(agent: Agent, task: Work | Greet, shape: ModelShape = VIRUSES, start: int = 0) -> Answer:
+    weights = pack(initial_weights(6, shape, start), EVERYTHING, 6, shape)
     return agent.answer(Request(task.model_dump_json(), dict(weights) if isinstance(task, Work) else {}))
 
 
@@ -179,7 +180,7 @@ def test_a_greeting_of_the_same_label(hill: Make) -> None:
     [
         ({"threshold": 0.3}, "the model predicts the classes flu, rsv, none; only two classes have one"),
         ({"choose_threshold": True}, "only two classes have one"),
-        ({"strategy": "recalibrate"}, "strategy 'recalibrate' is for two classes only, not for the classes flu, rsv"),
+        ({"prevalence": (0.3,)}, "prevalence: 1 numbers; the model predicts the classes flu, rsv, none"),
     ],
 )
 def test_what_is_for_two_classes_only(change: dict[str, Any], words: str) -> None:
@@ -230,3 +231,19 @@ def test_the_check_names_classes_of_few(hill: Make) -> None:
         "none: nothing of it leaves; nothing is trained here"
     )
     assert test_part[1].endswith("without rsv: nothing of it leaves")
+
+
+def test_a_target_chooses_by_the_mean_of_what_may_be_told(hill: Make) -> None:
+    """As far behind as the validation AUROCs that each candidate tells by itself, a class of few left out."""
+    agent = hill(validation=(40, 40, 5))
+    chose = ask(agent, work(strategy="auto", alone=TRAINING)).figures
+    tuned = {name: None if name == "direct" else TRAINING for name in CANDIDATES}
+    begun = {name: 0 if STRATEGIES[name].from_sources else derive(1, "init") for name in CANDIDATES}
+    alone = {
+        name: ask(agent, work(strategy=name, training=own), start=begun[name]).figures for name, own in tuned.items()
+    }
+    scores = {name: figures["validation.auroc"] for name, figures in alone.items()}
+    assert "validation.none.auroc" not in alone["full"]
+    behind = {name: chose[f"choice.{name}.behind"] for name in CANDIDATES}
+    assert behind == pytest.approx({name: max(scores.values()) - score for name, score in scores.items()}, abs=1e-9)
+    assert max(behind.values()) > 0

@@ -290,3 +290,15 @@ def test_an_agent_killed_while_it_trains_gives_the_same_bits_when_it_is_back(sit
     assert verify(site.agent) == []
     assert json.loads((site.agent / "ledger.json").read_text())["tasks"]["r"].__len__() == 1
     assert np.isfinite(answers[0].arrays["cnn+linear"]).all()
+
+
+def test_a_cohort_that_one_patient_has_left_is_not_told_of(deployed: Site) -> None:
+    assert [deployed.ask(request).code for request in (greeting(), work())] == ["ok", "ok"]
+    cohort = deployed.folder / "allegheny.csv"
+    cohort.write_text("\n".join(cohort.read_text().splitlines()[:-1]) + "\n")
+    for run in ("second", "third"):
+        session = {"second": 2, "third": 3}[run]
+        assert deployed.ask(greeting(run, session)).code == "ok"
+        assert deployed.ask(work(run=run, session=session)).code == "too-alike"
+    deployed.policy("differencing = true")
+    assert deployed.ask(work(run="third", session=3)).code == "ok"

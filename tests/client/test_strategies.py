@@ -37,7 +37,9 @@ def start(hospitals: Path) -> dict[str, Flat]:
     return dict(pack(model.state_dict(), EVERYTHING, 384, SHAPE))
 
 
-def ask(hospitals: Path, start: dict[str, Flat], strategy: str, **training: Any) -> Answer:
+def ask(
+    hospitals: Path, start: dict[str, Flat], strategy: str, prevalence: tuple[float, ...] | None = None, **training: Any
+) -> Answer:
     task = Work(
         version=__version__,
         strategy=strategy,
@@ -46,6 +48,7 @@ def ask(hospitals: Path, start: dict[str, Flat], strategy: str, **training: Any)
         training=TRAINING.model_copy(update=training) if STRATEGIES[strategy].tuned else None,
         seed=7,
         score=("validation", "test"),
+        prevalence=prevalence,
     )
     return Agent([load_site(hospitals / "allegheny.toml")]).answer(Request(task.model_dump_json(), dict(start)))
 
@@ -61,6 +64,20 @@ def test_recalibration_sends_its_numbers_and_keeps_the_ranking(
     assert after.figures["test.brier"] < before.figures["test.brier"]
     assert abs(after.figures["test.calibration_intercept"]) < abs(before.figures["test.calibration_intercept"])
     assert abs(after.figures["test.calibration_intercept"]) < 0.4
+
+
+def test_the_prior_is_one_number_from_both_prevalences(
+    hospitals: Path, start: dict[str, Flat], caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = ask(hospitals, start, "direct"), ask(hospitals, start, "prior", prevalence=(0.12,))
+    labels = prepare(load_site(hospitals / "allegheny.toml"), MINILM).splits["train"].labels.numpy()
+    shift = np.log(labels.mean() / (1 - labels.mean())) - np.log(0.12 / 0.88)
+    assert {name: v for name, v in after.figures.items() if "recalibration" in name} == {
+        INTERCEPT: pytest.approx(shift)
+    }
+    assert after.figures["test.auroc"] == pytest.approx(before.figures["test.auroc"], abs=1e-4)
+    assert ask(hospitals, start, "prior").code == "bad-task"
+    assert "strategy 'prior' needs the prevalence at the sources" in caplog.text
 
 
 def test_layer_wise_begins_where_the_head_alone_ends(hospitals: Path) -> None:

@@ -57,9 +57,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"model": {"classes": ["flu", "auroc"]}}, "model.classes: 'auroc' cannot be the name of a class or label"),
     ({"model": {"labels": ["flu", "RSV"]}}, "model.labels: 'RSV' cannot be the name of a class or label"),
     ({"model": {"classes": ["a", "b"], "labels": ["c", "d"]}}, "model: classes and labels: an encounter is one of"),
+    ({"aggregation": {"weights": "near"}}, "aggregation.weights should be 'size', 'equal' or 'likeness'"),
+    ({"aggregation": {"likeness": {"epsilon": 0}}}, "aggregation.likeness.epsilon should be greater than or equal to"),
     (
-        {"model": {"classes": ["a", "b", "c"]}, "strategies": ["direct", "intercept"]},
-        "strategies: 'intercept' is for two classes only, and [model] has the classes a, b, c; remove it",
+        {"aggregation": {"weights": "likeness"}, "directions": [{"sources": ["allegheny"], "targets": []}]},
+        'aggregation.weights is "likeness", of one target; from allegheny go models to none: give them one',
     ),
     ({"aggregation": {"options": {"eta": float("nan")}}}, "aggregation.options.eta"),
     ({"sites": {"pooled": {}, "allegheny": {}, "salt-lake": {}}}, "'pooled' is what all sites together are called"),

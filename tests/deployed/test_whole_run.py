@@ -12,7 +12,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_deployed_run_gives_the_bits_of_a_simulated_one(deployment: Deployment) -> None:
-    federation = deployment.federation(name="whole", strategies=["local", "direct", "linear", "full"])
+    federation = deployment.federation(
+        name="whole", strategies=["local", "direct", "prior", "full", "fedper", "ensemble", "logistic"]
+    )
     run = deployment.run(federation)
     assert deployment.finish() == 0, deployment.output("run")
     assert weights(run) == deployment.expected(federation)

@@ -20,7 +20,7 @@ def test_figures_of_a_class_that_was_not_asked_for(
 ) -> None:
     nothing: Any = None
     space = Space(Embedding(name="one-hot", normalisation="raw", unknown="mask", absence="text"), 4, nothing)
-    phases = Phases(nothing, federation(model=model), nothing, space, 7, print)
+    phases = Phases(nothing, federation(model=model), nothing, space, 7, print, nothing)
     asked = {f"test.{name}.auroc": 0.7 for name in model.get("classes", ())}
     phases._check((), "hill", Answer("ok", "hill", {"test.auroc": 0.7, "threshold": 0.2, **asked}))
     with pytest.raises(WireError, match="a class or label that the federation does not name"):

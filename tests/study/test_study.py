@@ -31,7 +31,7 @@ def study(content: dict[str, Any], tmp_path: Path) -> Write:
             "name": "both",
             "seeds": [7, 8],
             "embeddings": ["minilm", "one-hot"],
-            "strategies": ["local", "direct", "recalibrate", "linear", "half-way", "full", "auto"],
+            "strategies": ["local", "direct", "prior", "recalibrate", "linear", "half-way", "full", "auto"],
             "sizes": [300, "all"],
             "sites": content["sites"],
             "directions": [{"sources": ["allegheny"], "targets": ["salt-lake"]}],
@@ -55,7 +55,7 @@ def done(path: Path, folder: Path, jobs: int = 1) -> Study:
 
 
 def test_a_cell_is_what_a_single_run_gives(study: Write, tmp_path: Path) -> None:
-    path = study()
+    path = study(strategies=["local", "direct", "prior", "linear", "half-way", "full", "auto", "fedper", "logistic"])
     checked = done(path, tmp_path / "study")
     federation = load_study(path).federation("default")
     simulate(federation, path, tmp_path / "run")
@@ -64,7 +64,7 @@ def test_a_cell_is_what_a_single_run_gives(study: Write, tmp_path: Path) -> None
         pd.read_csv(tmp_path / "run" / "results.csv").query("split == 'test' and site == 'salt-lake'").set_index(keys)
     )
     cells = pd.read_csv(tmp_path / "study" / "cells.csv", dtype={"size": str}).query("size == 'all'").set_index(keys)
-    assert len(cells) == 2 * 7 * len(checked.seeds)
+    assert len(cells) == 2 * 9 * len(checked.seeds)
     for name in ("auroc", "auprc", "brier", "calibration_slope", "n", "positive"):
         np.testing.assert_array_equal(cells[name], alone.loc[cells.index, name])
 
@@ -100,7 +100,7 @@ def test_fewer_encounters_are_some_of_more(study: Write) -> None:
 def test_strategies_are_compared_on_the_same_patients(study: Write, tmp_path: Path) -> None:
     done(study(embeddings=["one-hot"], sizes=[300]), tmp_path / "study")
     pairs = pd.read_csv(tmp_path / "study" / "comparisons.csv")
-    assert len(pairs) == 21
+    assert len(pairs) == 28
     assert (pairs["p_adjusted"] >= pairs["p"] - 1e-12).all()
     same = pairs.set_index(["first", "second"]).loc[("direct", "recalibrate")]
     assert same["difference"] == pytest.approx(0, abs=1e-4)
@@ -116,6 +116,11 @@ def test_strategies_are_compared_on_the_same_patients(study: Write, tmp_path: Pa
         ({"sizes": [5, 5]}, "sizes names something twice"),
         ({"directions": [{"sources": ["allegheny", "salt-lake"], "targets": []}]}, "one source in a direction"),
         ({"overrides": {"normalisation": "odd"}}, "preset default: normalisation"),
+        (
+            {"overrides": {"aggregation": {"name": "FedAdam"}}},
+            "overrides.aggregation is not for a study, whose sources",
+        ),
+        ({"strategies": ["ensemble"]}, "strategies: 'ensemble' of one source, as a study has it, is 'direct'"),
     ],
 )
 def test_a_broken_study_file(study: Write, changes: dict[str, Any], words: str) -> None:

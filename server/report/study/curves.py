@@ -14,7 +14,7 @@ from server.report.forest import Measure, axis, forest
 from server.report.study.folder import ALL, SUMMARY, StudyFolder, behind, in_order, written
 from server.report.style import Style, legend, styles
 from server.report.svg import Plot, Scale, spanning
-from server.report.trace import attributes, shown
+from server.report.trace import attributes, shown, titled
 from server.summary import ORDER
 
 _LEFT, _RIGHT, _BOTTOM, _TOP = 50.0, 352.0, 214.0, 10.0
@@ -45,7 +45,7 @@ def learning(study: StudyFolder) -> list[Drawn]:
             for source in [name for name in dict.fromkeys(part["source"]) if name] or [""]:
                 chosen = part[part["source"].isin(["", source])]
                 title = f"{embedding}, {source} to {target}" if source else f"{embedding}, {target} alone"
-                panels.append((title, _panel(title, chosen, sizes, y, looks)))
+                panels.append((title, _panel(title, chosen, sizes, y, looks, titled("AUROC", study.over))))
         drawn.append(Drawn(str(preset), legend(looks), panels))
     return drawn
 
@@ -58,7 +58,7 @@ def targets(study: StudyFolder) -> list[Drawn]:
             continue
         looks = styles(list(dict.fromkeys(rows["embedding"])))
         named = rows.rename(columns={"source": "sources", "low": "auroc_low", "high": "auroc_high"})
-        measure = Measure("auroc", "AUROC")
+        measure = Measure("auroc", titled("AUROC", study.over))
         scale = axis(named, measure)
         if scale is not None:
             sites = named.groupby("target", sort=False)
@@ -67,12 +67,12 @@ def targets(study: StudyFolder) -> list[Drawn]:
     return drawn
 
 
-def _panel(title: str, rows: pd.DataFrame, sizes: list[str], y: Scale, looks: dict[str, Style]) -> Markup:
+def _panel(title: str, rows: pd.DataFrame, sizes: list[str], y: Scale, looks: dict[str, Style], measure: str) -> Markup:
     """Draw one embedding and direction."""
     places = _places(sizes)
     x = spanning(places.values(), _LEFT, _RIGHT, 0.09)
     plot = Plot(x, y, 366, 250, f"AUROC by encounters of the target: {title}")
-    plot.frame("encounters of the target", "AUROC", x_ticks={places[size]: written(size) for size in sizes})
+    plot.frame("encounters of the target", measure, x_ticks={places[size]: written(size) for size in sizes})
     names = [name for name in looks if name in set(rows["strategy"])]
     for number, name in enumerate(names):
         beside = (number - (len(names) - 1) / 2) * _BESIDE

@@ -11,14 +11,17 @@ from typing import Any
 import pandas as pd
 
 from common.errors import ConfigError
+from common.shape import ModelShape
+from common.toml import check
 
-STUDY, SUMMARY, COMPARISONS = "study.json", "summary.csv", "comparisons.csv"
+STUDY, SUMMARY, COMPARISONS, CLASSES = "study.json", "summary.csv", "comparisons.csv", "classes.csv"
 KEYS = ["preset", "embedding", "source", "target", "size", "strategy"]
 COLUMNS = {
     SUMMARY: [*KEYS, "n", "positive", "auroc", "low", "high", "sd_patients", "sd_seeds"],
     COMPARISONS: [*KEYS[:5], "first", "second", "difference", "low", "high", "p", "p_adjusted"],
+    CLASSES: [*KEYS, "class", "n", "positive", "auroc", "low", "high"],
 }
-_TEXT = [*KEYS, "first", "second"]
+_TEXT = [*KEYS, "first", "second", "class"]
 ALL = "all"  # the size of a target that has nothing left out
 
 
@@ -58,6 +61,22 @@ class StudyFolder:
     def comparisons(self) -> pd.DataFrame:
         """A row for each pair of strategies; `line` is its place in the file."""
         return self._table(COMPARISONS)
+
+    @cached_property
+    def shape(self) -> ModelShape:
+        """What is predicted."""
+        overrides = self.content.get("overrides") or {}
+        return check(overrides.get("model", {}), ModelShape, f"{self.path / STUDY}, overrides.model")
+
+    @property
+    def over(self) -> str:
+        """What the figures in `summary` are means over: "classes", "labels", or nothing where there are two classes."""
+        return "" if self.shape.binary else "classes" if self.shape.labels is None else "labels"
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """The same as `summary` of each class or label against the rest; of more than two classes only."""
+        return self._table(CLASSES)
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.path / name

@@ -91,12 +91,13 @@ def test_what_the_template_leaves_out_as_a_comment_is_true_too(tmp_path: Path) -
     assert {"agegroup", "C0424781"} <= {concept.code for concept in site.concepts}
     assert site.policy.max_change == 10.0
     assert site.policy.federations == ("flu-2026",)
+    assert site.policy.privacy is not None
 
 
 def _is_toml(line: str) -> bool:
     """Whether a comment is a line of TOML that was left out; the words of a code must be of a code that is declared."""
     return line.startswith(
-        ("# [", "# federations", "# m", "# clinic", "# column", "# values", "# un", "# cuts", "# n")
+        ("# [", "# federations", "# m", "# clinic", "# column", "# values", "# un", "# cuts", "# n", "# epsilon")
     ) and ("texts" not in line and "my_code" not in line)
 
 

@@ -130,8 +130,11 @@ def _used(site: Site, embedding: Embedding) -> list[Token]:
     return [new.vocabulary[number - 1] for number in new.used(embedding)]
 
 
-def made(kernel: int, dimension: int, size: float = 1.0) -> TrainedModel:
-    shape = ModelShape(kernel=kernel, filters=20)
+TWO, CLASSES, LABELS = ModelShape(), ModelShape(classes=("a", "b", "c")), ModelShape(labels=("a", "b", "c"))
+
+
+def made(kernel: int, dimension: int, size: float = 1.0, shape: ModelShape = TWO) -> TrainedModel:
+    shape = shape.model_copy(update={"kernel": kernel, "filters": 20})
     embedding = Embedding(name="x", normalisation="centred", unknown="mask", absence="sentence")
     weights = {name: value * size for name, value in initial_weights(dimension, shape, 3).items()}
     return TrainedModel(Key("x", 3, "a", "source"), weights, shape, embedding, 0.2, None, (), "run")
@@ -139,14 +142,17 @@ def made(kernel: int, dimension: int, size: float = 1.0) -> TrainedModel:
 
 @pytest.mark.parametrize("kernel", [1, 2, 5])
 @pytest.mark.parametrize("baked", [True, False])
-def test_the_graph_is_the_model(kernel: int, baked: bool) -> None:
-    model, table = made(kernel, 48, 3.0), random_table(30, 48)
+@pytest.mark.parametrize("shape", [TWO, CLASSES, LABELS], ids=["two", "classes", "labels"])
+def test_the_graph_is_the_model(kernel: int, baked: bool, shape: ModelShape) -> None:
+    model, table = made(kernel, 48, 3.0, shape), random_table(30, 48)
     tokens = random_encounters(30, 9)
     assert (tokens == 0).all(dim=1).any()  # an encounter of which nothing is known
     content = to_onnx(model, table if baked else None)
     assert "at most" in check_onnx(content, model, table, baked, {"random": tokens})
     assert content == to_onnx(model, table if baked else None)
-    assert probabilities(model.over(table), tokens)[:, 1].std() > 0.001
+    found = probabilities(model.over(table), tokens)
+    assert found[:, 1].std() > 0.001
+    assert np.allclose(found.sum(axis=1), 1) == (shape.labels is None)
 
 
 def test_other_weights_are_noticed_and_nothing_is_written(

@@ -153,6 +153,11 @@ def test_several_models_are_listed(fails: Fails) -> None:
     assert "no model is as asked for" in fails("--strategy", "local")
 
 
+def test_of_two_classes_there_is_one_score_to_explain(fails: Fails) -> None:
+    said = fails(*FULL, "--explain", "influenza")
+    assert "--explain: the model predicts two classes, and explains the positive one; leave it out" in said
+
+
 def test_another_sites_model_is_named_before_it_is_used(fails: Fails, hospitals: Path, predict: Predict) -> None:
     """The target's own model is not offered at the source, unless it is asked for."""
     site = hospitals / "allegheny.toml"

@@ -211,7 +211,7 @@ def test_a_site_never_gives_both_kinds_of_shares_of_one_site() -> None:
         with pytest.raises(UnsafeError, match="part of a sum over site-0, site-1, site-2, site-3; asked for site-0"):
             federation.agree(three, [site])
     promised = federation.agree(three, [three[2]])  # one has promised that site 3 is gone
-    with pytest.raises(UnsafeError, match="part of a sum over site-0, site-1, site-2; asked for site-0, .*site-3"):
+    with pytest.raises(UnsafeError, match=r"part of a sum over site-0, site-1, site-2; asked for site-0, .*site-3"):
         federation.open(masked, everybody, [three[2]])
     with pytest.raises(UnsafeError, match="1 sites have signed who is left; too few"):
         federation.open(masked, three, [three[2]], promised)
@@ -314,9 +314,10 @@ def test_a_coordinator_that_swaps_a_key_is_caught() -> None:
         members = [federation.members[0], swapped.model_copy(update={"site": "site-1"}), federation.members[2]]
         with pytest.raises(WireError, match="the key of site site-1 is not signed by its identity for run 'r'"):
             federation.party("site-0", Secure.model_validate(federation.step(MASK).model_dump() | {"members": members}))
+    members = [federation.members[0], forged, federation.members[2]]
+    step = Secure.model_validate(federation.step(MASK).model_dump() | {"members": members})
     with pytest.raises(UnsafeError, match="site-1 is not a member of this round with the key that it has"):
-        members = (federation.members[0], forged, federation.members[2])
-        federation.party("site-1", Secure.model_validate(federation.step(MASK).model_dump() | {"members": members}))
+        federation.party("site-1", step)
 
 
 def introduce_for(vault: Vault, site: str, run: str) -> Member:

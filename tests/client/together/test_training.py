@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from client.together import train_steps_together, train_together
 from client.training import Encounters, Stage, snapshot, train, train_steps
 from common.config import Training
 from common.model import ConceptCNN, initial_weights
+from common.outcome import answers, told
 from common.seeds import derive
 from common.shape import ModelShape
 from common.strategies import CNN, EVERYTHING, LINEAR
@@ -26,13 +29,25 @@ SHAPE = ModelShape(filters=20)
 SEEDS = [215, 401, 114514, 1, 2]
 
 
-def encounters(seed: int, count: int, columns: int = 7, values: int = 3) -> Encounters:
-    """Encounters whose columns have rows of their own, as concepts have, and some no token; labels follow two rows."""
+def named(count: int) -> tuple[str, ...]:
+    return tuple(f"n{number}" for number in range(count))
+
+
+TWO = ModelShape(filters=20, labels=named(2))
+THREE, FIVE = ModelShape(filters=20, classes=named(3)), ModelShape(filters=20, labels=named(5))
+
+
+def encounters(seed: int, count: int, shape: ModelShape = SHAPE, columns: int = 7, values: int = 3) -> Encounters:
+    """Encounters whose columns have rows of their own, as concepts have, and some no token; labels follow some rows."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(0, values + 1, (count, columns), generator=generator)
     tokens = torch.where(drawn > 0, drawn + values * torch.arange(columns), 0)
     noise = torch.rand(count, generator=generator) < 0.2
-    return Encounters(tokens.to(torch.uint8), ((tokens == 2).any(1) ^ (tokens == columns).any(1) ^ noise).long())
+    labels = ((tokens == 2).any(1) ^ (tokens == columns).any(1) ^ noise).long()
+    if not shape.binary:
+        rows = torch.stack([(tokens == 2 + q % (values * columns)).any(1) ^ noise for q in range(shape.outputs)], 1)
+        labels = rows.long() if shape.labels else rows.long().argmax(1)
+    return Encounters(tokens.to(torch.uint8), labels)
 
 
 def bench(
@@ -44,6 +59,7 @@ def bench(
     few: bool = True,
     validated: int = 60,
     mu: float = 0.0,
+    min_cell: int = 1,
 ) -> Bench:
     """A model and a stage for each size; every seed has its own weights, draws and encounters."""
     fields: dict[str, Any] = {"rounds": 1, "epochs": 1, "batches": 100, "batch_size": 16, "optimiser": "sgd"}
@@ -60,7 +76,8 @@ def bench(
         model.load_state_dict(initial_weights(dimension, shape, seed))
         models.append(model)
         draws = partial(derive, seed, "train")
-        stages.append(Stage(encounters(seed, size), encounters(3, validated), chosen, tuned, draws, mu, basis))
+        data = encounters(seed, size, shape), encounters(3, validated, shape)
+        stages.append(Stage(*data, chosen, tuned, draws, mu, basis, min_cell))
     return models, stages
 
 
@@ -85,6 +102,53 @@ def check(*arguments: Any, **options: Any) -> None:
 @pytest.mark.parametrize("few", [True, False])
 def test_a_hundred_steps(tuned: tuple[str, ...], few: bool) -> None:
     check(sizes=(150,) * 5, tuned=tuned, few=few)
+
+
+@pytest.mark.parametrize("shape", [THREE, FIVE], ids=["classes", "labels"])
+@pytest.mark.parametrize("tuned", [EVERYTHING, (LINEAR,), (CNN,)], ids="+".join)
+@pytest.mark.parametrize(
+    "changes", [{}, {"batches": "all", "epochs": 4}, {"optimiser": "adam", "learning_rate": 0.01}], ids=str
+)
+def test_several_classes_or_labels(shape: ModelShape, tuned: tuple[str, ...], changes: dict[str, Any]) -> None:
+    check({"batches": 30, **changes}, sizes=(150, 150), tuned=tuned, shape=shape, mu=0.1 if "epochs" in changes else 0)
+
+
+@pytest.mark.parametrize("filters", [1, 6])
+@pytest.mark.parametrize("size", [1, 2])
+def test_many_classes_and_few_filters_in_small_batches(filters: int, size: int) -> None:
+    """Sums of more than two products, where an array's place in memory or the way round of a product shows."""
+    check({"batch_size": size}, shape=ModelShape(filters=filters, classes=named(13)), dimension=3)
+
+
+@pytest.mark.parametrize("shape", [THREE, FIVE], ids=["classes", "labels"])
+@pytest.mark.parametrize("tuned", [EVERYTHING, (LINEAR,)], ids="+".join)
+def test_the_best_has_the_highest_mean_over_classes_that_are_not_of_few(
+    shape: ModelShape, tuned: tuple[str, ...]
+) -> None:
+    changes = {"epochs": 15, "batches": 5, "patience": 4, "learning_rate": 0.2}
+    yes = answers(shape, encounters(3, 60, shape).labels.numpy())
+    most = int(np.minimum(yes.sum(0), (1 - yes).sum(0)).max())
+    assert 1 <= len(told(yes, most)) < shape.outputs == len(told(yes, 1))
+    kept = []
+    for min_cell in (1, most, most + 1):  # all are asked for, some, none
+        check(changes, sizes=(150,) * 3, tuned=tuned, shape=shape, min_cell=min_cell)
+        ours, stages = bench(changes, sizes=(150,) * 3, tuned=tuned, shape=shape, min_cell=min_cell)
+        train_together(ours, stages)
+        kept.append(ours)
+    for one, other in combinations(kept, 2):
+        assert any(not torch.equal(a.linear.weight, b.linear.weight) for a, b in zip(one, other, strict=True))
+
+
+def test_models_of_two_classes_and_of_two_labels_do_not_go_together() -> None:
+    def mixed() -> Bench:
+        benches = [bench({"batches": 20}, shape=shape, few=False) for shape in (SHAPE, TWO)]
+        return [model for models, _ in benches for model in models], [stage for _, some in benches for stage in some]
+
+    (ours, stages), (alone, _) = mixed(), mixed()
+    train_together(ours, stages)
+    for model, stage in zip(alone, stages, strict=True):
+        train(model, stage)
+    assert_same(ours, alone)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +258,7 @@ def test_what_diverges_ends_as_it_does_alone() -> None:
     check({"learning_rate": 10.0, "dropout": 0.0, "epochs": 4, "batches": 10}, sizes=(150, 150))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5).map(tuple),
     filters=st.integers(1, 40),
@@ -204,10 +268,17 @@ def test_what_diverges_ends_as_it_does_alone() -> None:
     dropout=st.sampled_from([0.0, 0.2, 0.5]),
     tuned=st.sampled_from([EVERYTHING, (LINEAR,), (CNN,)]),
     mu=st.sampled_from([0.0, 0.1]),
+    of=st.one_of(
+        st.just({}),
+        st.integers(2, 40).map(lambda count: {"classes": named(count)}),
+        st.integers(2, 40).map(lambda count: {"labels": named(count)}),
+    ),
 )
-def test_any_shape(filters: int, batch_size: int, batches: object, dropout: float, **options: Any) -> None:
+def test_any_shape(
+    filters: int, batch_size: int, batches: object, dropout: float, of: dict[str, Any], **options: Any
+) -> None:
     changes = {"epochs": 2, "batch_size": batch_size, "batches": batches, "dropout": dropout}
-    shape = ModelShape(filters=filters)
+    shape = ModelShape(filters=filters, **of)
     (ours, stages), (alone, _) = (bench(changes, shape=shape, validated=0, **options) for _ in range(2))
     train_together(ours, stages)
     for model, stage in zip(alone, stages, strict=True):

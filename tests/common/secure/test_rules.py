@@ -35,7 +35,7 @@ def test_what_needs_only_the_mean(federation: Make, name: str) -> None:
 @pytest.mark.parametrize(
     ("sources", "aggregation", "words"),
     [
-        ([["a", "b"]], {}, "sources a, b: 2; expected 3 to 100: each of two sites finds the other's update by subtract"),
+        ([["a", "b"]], {}, "sources a, b: 2; expected 3 to 100: each of two sites finds the other's update"),
         ([["a"]], {}, "sources a: 1; expected 3 to 100"),
         ([["a", "b", "c"]], {"name": "Krum"}, "'Krum' compares the sites' updates, and a secure sum hides them"),
         ([["a", "b", "c"]], {"name": "FedMedian"}, "'FedMedian' compares"),

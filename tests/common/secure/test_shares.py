@@ -67,5 +67,5 @@ def test_as_text(number: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "ab", "z" * 64, "f" * 64, 5, None, "f" * 63, "0" * 66])
 def test_no_number(text: object) -> None:
-    with pytest.raises(ValueError, match="hexadecimal|not a number"):
+    with pytest.raises(ValueError, match=r"hexadecimal|not a number"):
         from_text(text)

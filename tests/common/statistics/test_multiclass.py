@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from common.statistics.delong import Areas, areas, difference
-from common.statistics.multiclass import one_against_rest, several_labels
+from common.statistics.multiclass import macro_areas, one_against_rest, several_labels
 
 
 def draw(seed: int, count: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -91,3 +91,19 @@ def test_a_class_that_nobody_has_is_in_no_average() -> None:
 def test_shapes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match=r"labels of shape \(5, 2\) and probabilities of shape \(5, 3\)"):
         several_labels(np.zeros((5, 2), dtype=np.int64), np.zeros((5, 3)))
+
+
+def test_many_models_have_the_areas_that_each_has_by_itself() -> None:
+    drawn = [draw(seed) for seed in range(3)]
+    yes = (drawn[0][0][:, None] == np.arange(5)).astype(np.int64)  # nobody is of the fifth class
+    scores = np.stack([np.append(probabilities, np.zeros((200, 1)), axis=1) for _, probabilities in drawn])
+    scores[2, 7] = np.nan  # a model that diverged
+    found = macro_areas(yes, scores)
+    for number in (0, 1):
+        alone = several_labels(yes, scores[number]).area
+        assert found.values[number] == pytest.approx(alone.values[0], abs=1e-12)
+        np.testing.assert_allclose(found.parts[number], alone.parts[0], atol=1e-12)
+    assert np.isnan(found.values[2])
+    nobody = macro_areas(yes[:, 4:], scores[:, :, 4:])
+    assert np.isnan(nobody.values).all()
+    assert nobody.parts.shape == (3, 200)

@@ -15,8 +15,8 @@ import pytest
 import tomli_w
 from safetensors.numpy import save_file
 
-from common.figures import METRICS
-from server.results import COLUMNS, CURVES
+from common.figures import HITS, METRICS
+from server.results import COLUMNS, CURVES, KEYS, OF_CLASSES
 
 SITES = ("allegheny", "salt-lake")
 MODELS = [("local", "", "allegheny"), ("local", "", "salt-lake"), ("source", "allegheny", "allegheny")]
@@ -133,6 +133,46 @@ def folder(tmp_path: Path) -> Path:
     return run
 
 
+CLASSES = ("12", "229", "007")  # names that a reader of tables may take for numbers
+FEW = "suppressed: fewer patients have it, or have it not, than the site's min-cell"
+
+
+def of_class(name: str, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of classes.csv beside those of results.csv: a count that would tell of another, a class of few patients."""
+    made = []
+    for row in table:
+        own = {column: row.get(column) for column in [*KEYS, "n", "positive", *OF_CLASSES]} | {"class": name}
+        if (name, row["strategy"], row["split"]) == ("229", "linear", "test"):
+            own["positive"] = None
+        if (name, row["strategy"], row["site"]) == ("007", "local", "salt-lake"):
+            own |= dict.fromkeys(["n", "positive", *OF_CLASSES]) | {"note": FEW}
+        made.append(own)
+    return made
+
+
+@pytest.fixture
+def several(folder: Path) -> Path:
+    """The run with three classes: no thresholds, means without intervals but AUROC's, each class's own figures."""
+    path = folder / "federation.toml"
+    path.write_text(path.read_text() + "\n[model]\nclasses = " + json.dumps(CLASSES) + "\n")
+    table = rows()
+    without = dict.fromkeys(["threshold", "positive", *(c for c in COLUMNS if c.startswith(HITS))])
+    ends = dict.fromkeys(c for c in COLUMNS if c.endswith(("_low", "_high")) and not c.startswith("auroc"))
+    means = [row | without | ends for row in table]
+    for row in means:
+        if (row["strategy"], row["site"]) == ("local", "salt-lake"):
+            row["note"] = "means are without 007: fewer patients have it, or have it not, than the site's min-cell"
+    pd.DataFrame(means, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
+    each = [row for seed, name in enumerate(CLASSES, 11) for row in of_class(name, rows(seed))]
+    columns = [*KEYS, "class", "n", "positive", *OF_CLASSES, "note"]
+    pd.DataFrame(each, columns=columns).to_csv(folder / "classes.csv", index=False)
+    bins = pd.concat([counts(seed).assign(**{"class": name}) for seed, name in enumerate(CLASSES, 21)])
+    told = (bins["class"] != "007") | (bins["strategy"] != "local") | (bins["site"] != "salt-lake")
+    bins[told].to_csv(folder / "class-curves.csv", index=False)
+    counts().iloc[:0].to_csv(folder / "curves.csv", index=False)
+    return folder
+
+
 @pytest.fixture
 def change(folder: Path) -> Callable[[str, Callable[[pd.DataFrame], pd.DataFrame]], None]:
     """Change one of the run's tables."""
@@ -177,3 +217,20 @@ def study(tmp_path: Path) -> Path:
     pd.DataFrame(cells).to_csv(where / "summary.csv", index=False)
     pd.DataFrame(pairs).to_csv(where / "comparisons.csv", index=False)
     return where
+
+
+@pytest.fixture
+def several_studied(study: Path) -> Path:
+    """The same study of three classes, of one of which a target has few in its test split."""
+    content = json.loads((study / "study.json").read_text())
+    content["overrides"]["model"]["classes"] = ["flu", "rsv", "none"]
+    (study / "study.json").write_text(json.dumps(content))
+    summary = pd.read_csv(study / "summary.csv").assign(positive=np.nan, sensitivity=np.nan, specificity=np.nan)
+    summary.to_csv(study / "summary.csv", index=False)
+    draw, each = np.random.default_rng(6), summary.merge(pd.DataFrame({"class": ["flu", "rsv", "none"]}), how="cross")
+    figures = ["auroc", "auprc", "low", "high", "sd_patients", "sd_seeds"]
+    each = each.drop(columns=["sensitivity", "specificity"]).assign(positive=300.0)
+    each[figures] = draw.uniform(0.1, 0.9, (len(each), len(figures)))
+    each.loc[each["class"] == "rsv", figures] = np.nan
+    each.to_csv(study / "classes.csv", index=False)
+    return study

@@ -94,12 +94,21 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.fixture(params=["two", "several"])
+def either(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """A run of two classes, and one of several."""
+    if request.param == "several":
+        request.getfixturevalue("several")
+    return folder
+
+
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_is_whole_quiet_and_alone(browser: Browser, folder: Path, tmp_path: Path, width: int) -> None:
+def test_the_page_is_whole_quiet_and_alone(browser: Browser, either: Path, tmp_path: Path, width: int) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page(RunFolder(folder)))
+    path.write_text(page(RunFolder(either)))
     browser.show(path, width)
-    assert browser.evaluate("document.querySelectorAll('section').length") == 11
+    more = (either / "classes.csv").exists()
+    assert browser.evaluate("document.querySelectorAll('section').length") == 11 + more
     asked = [event["request"]["url"] for event in browser.happened("Network.requestWillBeSent")]
     assert asked == [path.as_uri()]
     complaints = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
@@ -138,9 +147,9 @@ def test_a_live_page_is_taken_again(browser: Browser, folder: Path, tmp_path: Pa
     assert browser.evaluate("document.querySelector('h1').textContent") == "again: by-hand"
 
 
-def test_on_a_telephone_every_figure_of_a_table_is_in_sight(browser: Browser, folder: Path, tmp_path: Path) -> None:
+def test_on_a_telephone_every_figure_of_a_table_is_in_sight(browser: Browser, either: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page(RunFolder(folder)))
+    path.write_text(page(RunFolder(either)))
     browser.show(path, 390)
     beyond = (
         "[...document.querySelectorAll('table.broad td')].filter(e => e.getBoundingClientRect().right > 391).length"
@@ -149,12 +158,14 @@ def test_on_a_telephone_every_figure_of_a_table_is_in_sight(browser: Browser, fo
     assert browser.evaluate(f"document.querySelectorAll('details').forEach(e => e.open = true); {beyond}") == 0
 
 
-@pytest.mark.parametrize("which", ["run", "study"])
+@pytest.mark.parametrize("which", ["run", "several", "study"])
 def test_no_text_of_a_picture_leaves_it_or_lies_on_another(
-    browser: Browser, folder: Path, study: Path, tmp_path: Path, which: str
+    browser: Browser, folder: Path, study: Path, tmp_path: Path, which: str, request: pytest.FixtureRequest
 ) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page(RunFolder(folder)) if which == "run" else study_page(StudyFolder(study)))
+    if which == "several":
+        request.getfixturevalue("several")
+    path.write_text(study_page(StudyFolder(study)) if which == "study" else page(RunFolder(folder)))
     browser.show(path, 1280)
     found = browser.evaluate(
         """(() => { const bad = [];

@@ -12,7 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
+import pytest
 
+from common.config import Federation
 from server.report.folder import RunFolder
 from server.report.live import live_page
 from server.report.page import page
@@ -187,6 +189,21 @@ def test_a_live_page_is_from_the_events(folder: Path) -> None:
     assert found == [("count", "2"), ("mean", "0.712")]
 
 
+def test_every_figure_of_several_classes_is_that_of_the_files(several: Path) -> None:
+    reader = check(several)
+    files = {"results.csv", "rounds.csv", "exchange.csv", "classes.csv", "class-curves.csv"}
+    assert {figure.file for figure in reader.figures} == files
+    seen = {(unquote(figure.row), figure.column) for figure in reader.figures if figure.file == "classes.csv"}
+    keys = ["embedding", "strategy", "sources", "site"]
+    test = pd.read_csv(several / "classes.csv", dtype=str, keep_default_na=False).query("split == 'test'")
+    for row in test.to_dict(orient="records"):
+        key = ";".join([*(f"{name}={row[name]}" for name in keys), f"class={row['class']}", "split=test"])
+        for column in ("positive", "auroc", "auroc_low", "auprc", "brier", "calibration_intercept"):
+            assert ((key, column) in seen) == bool(row[column])
+    ranges = {unquote(figure.row) for figure in reader.figures if figure.file == "class-curves.csv"}
+    assert {row.rsplit(";", 1)[1] for row in ranges} == {"class=12", "class=229", "class=007"}
+
+
 def test_every_figure_of_a_study_is_that_of_its_files(study: Path) -> None:
     reader = check(study, study_page(StudyFolder(study)))
     assert {figure.file for figure in reader.figures} == {"summary.csv", "comparisons.csv"}
@@ -196,6 +213,13 @@ def test_every_figure_of_a_study_is_that_of_its_files(study: Path) -> None:
         assert {f"lines={line}-{line}" for line in range(len(summary))} <= seen
     pairs = {figure.row for figure in reader.figures if figure.column == "p_adjusted"}
     assert len(pairs) == len(pd.read_csv(study / "comparisons.csv"))
+
+
+def test_every_figure_of_a_study_of_several_classes_is_that_of_its_files(several_studied: Path) -> None:
+    reader = check(several_studied, study_page(StudyFolder(several_studied)))
+    classes = pd.read_csv(several_studied / "classes.csv")
+    seen = {figure.row for figure in reader.figures if figure.file == "classes.csv" and figure.column == "auroc"}
+    assert seen == {f"lines={line}-{line}" for line in classes.index[classes["auroc"].notna()]}
 
 
 def test_a_run_of_the_simulator(federation: Callable[..., object], write: Callable[..., Path], tmp_path: Path) -> None:
@@ -208,3 +232,32 @@ def test_a_run_of_the_simulator(federation: Callable[..., object], write: Callab
     assert text.count("as noted</td>") == len(list((tmp_path / "simulated" / "weights").iterdir()))
     assert "see the table" not in text
     assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_a_run_of_several_classes_or_labels(
+    hospitals: Path, federation: Callable[..., Federation], tmp_path: Path, kind: str
+) -> None:
+    label = '[cohort.label]\ncolumn = "influenza"\nclasses = { flu = ["1"], rsv = ["2"], none = ["0"] }\n'
+    if kind == "labels":
+        columns = (("flu", "influenza"), ("third", "third"))
+        label = "".join(f'[cohort.labels.{n}]\ncolumn = "{column}"\npositive = ["1"]\n' for n, column in columns)
+    for name in ("allegheny", "salt-lake"):
+        text = (hospitals / f"{name}.toml").read_text()
+        start = text.index("[cohort.label]")
+        (tmp_path / f"{name}.toml").write_text(text[:start] + label + text[text.index("\n[", start) :])
+        cells = pd.read_csv(hospitals / f"{name}.csv", dtype=str, keep_default_na=False)
+        third = (cells["influenza"] == "0") & (cells.index % 3 == 0)
+        if kind == "classes":
+            cells["influenza"] = cells["influenza"].mask(third, "2")
+        else:
+            cells["third"] = third.astype(int)
+        cells.to_csv(tmp_path / f"{name}.csv", index=False)
+    sites = {name: {"file": str(tmp_path / f"{name}.toml")} for name in ("allegheny", "salt-lake")}
+    names = ["flu", "rsv", "none"] if kind == "classes" else ["flu", "third"]
+    asked = {"sites": sites, "model": {kind: names}, "strategies": ["local", "direct"]}
+    ways = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
+    run(federation(seeds=[7, 8], directions=ways, **asked), tmp_path / "federation.toml", tmp_path / "run")
+    reader = check(tmp_path / "run")
+    assert {figure.file for figure in reader.figures} >= {"classes.csv", "class-curves.csv"}
+    assert page(RunFolder(tmp_path / "run")).count(f"mean over {kind}") > 5

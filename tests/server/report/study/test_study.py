@@ -148,3 +148,50 @@ def test_names_are_text(study: Path) -> None:
     content = json.loads((study / "study.json").read_text()) | {"name": "<script>alert(1)</script>"}
     (study / "study.json").write_text(json.dumps(content))
     assert "<script" not in page(StudyFolder(study))
+
+
+def test_a_study_of_several_classes_says_so(several_studied: Path) -> None:
+    text = page(StudyFolder(several_studied))
+    assert "<dt>predicted</dt><dd>the classes flu, rsv, none</dd>" in text
+    assert "AUROC at salt-lake, preset paper, mean over classes" in text
+    assert "Every cell, mean over classes and seeds" in text
+    assert text.count("AUROC, mean over classes</text>") == 4  # two presets, two embeddings
+    for absent in (">positive</th>", ">sens.</th>", "sensitivity"):
+        assert absent not in text
+
+
+def test_each_class_has_a_column(several_studied: Path) -> None:
+    folder = StudyFolder(several_studied)
+    found = tables.each_class(folder)
+    assert [table.caption for table in found] == [
+        f"AUROC at salt-lake, {embedding}, preset {preset}"
+        for preset in ("default", "paper")
+        for embedding in ("minilm", "one-hot")
+    ]
+    for table in found:
+        assert table.headings == ["learnt at", "size", "strategy", "flu", "rsv", "none"]
+        for row in table.rows:
+            source, size, strategy, *cells = row.cells
+            assert cells[1] == "\N{EN DASH}"
+            for name, cell in zip(("flu", "none"), cells[::2], strict=True):
+                (line,) = re.findall(r'data-file="classes.csv" data-row="lines=(\d+)-', cell)
+                record = folder.classes.iloc[int(line)]
+                assert f", {record['embedding']}, preset {record['preset']}" in table.caption
+                assert (record["class"], record["strategy"]) == (name, strategy)
+                assert (tables.origin(record["source"]), record["size"]) == (source, size.replace(",", ""))
+                assert plain(cell).startswith(f"{record['auroc']:.3f} ")
+
+
+def test_a_study_of_two_classes_has_no_table_of_classes(study: Path) -> None:
+    text = page(StudyFolder(study))
+    assert tables.each_class(StudyFolder(study)) == []
+    for absent in ("mean over classes", "mean over labels", "classes.csv", "against the rest"):
+        assert absent not in text
+
+
+def test_a_study_without_its_classes_is_one_line(several_studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (several_studied / "classes.csv").unlink()
+    assert "no classes.csv here; let the study end" in fail(capsys, str(several_studied))
+    content = json.loads((several_studied / "study.json").read_text()) | {"overrides": {"model": {"classes": ["one"]}}}
+    (several_studied / "study.json").write_text(json.dumps(content))
+    assert "study.json, overrides.model: classes: names 1; expected from 2 to 100" in fail(capsys, str(several_studied))

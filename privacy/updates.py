@@ -1,0 +1,103 @@
+"""Changes of the weights that a site sends after one batch, or after all that one message asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.training import Stage, State, snapshot
+from common.config import Training
+from common.strategies import STRATEGIES
+from privacy.attacks.tokens import Past
+from privacy.bench import Bench, purpose_of
+from privacy.pool import Pool, some
+from privacy.released import FEWEST
+from privacy.rounds import Source, answers_of, mean_of
+
+OF = ("direct", "linear", "full")  # one training, and what it gives comes back as it is
+
+
+@dataclass(frozen=True)
+class Update:
+    """One change.
+
+    Attributes
+    ----------
+    answered : State
+        What the site sends.
+    joined : State or None
+        The mean over the sources, where there are several.
+    rows : ndarray
+        Whole numbers (B, L), of the encounters that it was learnt from.
+    pasts : list of Past
+        How many steps it may have taken.
+    """
+
+    came: State
+    answered: State
+    joined: State | None
+    rows: NDArray[np.integer]
+    pasts: list[Past]
+
+
+def updates(bench: Bench, strategy: str, sources: Sequence[str], pool: Pool, batch: int | None) -> list[Update]:
+    """Give the change that each site of a pool sends.
+
+    Parameters
+    ----------
+    batch : int or None
+        Encounters of the one step that is taken; None for all that a message asks for.
+    """
+    direct = bench.name in sources
+    training = bench.federation.training if direct else bench.federation.tuning
+    pasts = [Past.of(training, steps) for steps in _possible(training, len(pool.of_site(0, pool.trained)), batch)]
+    if direct:
+        parties = [_cut(source, batch) for source in bench.sources(sources, pool)]
+        return list(_first_round(bench, parties, sources, pasts))
+    came = bench.taught(sources)
+    stages = [_step(stage, batch) for stage in bench.stages(pool, purpose_of(strategy), training)]
+    models = [bench.model(came, training.dropout) for _ in stages]
+    bench.trainer.tune(models, stages, STRATEGIES[strategy].steps)
+    pairs = zip(models, stages, strict=True)
+    return [Update(came, snapshot(model), None, stage.train.tokens.numpy(), pasts) for model, stage in pairs]
+
+
+def _first_round(bench: Bench, parties: Sequence[Source], names: Sequence[str], pasts: list[Past]) -> Iterator[Update]:
+    """Let every source answer the first round."""
+    mine, start = list(names).index(bench.name), bench.start()
+    shape, count = bench.federation.model, len(parties[mine].stages)
+    everybody = [answers_of(each, [start] * count, range(count), shape, bench.trainer, 1) for each in parties]
+    for k, stage in enumerate(parties[mine].stages):
+        answers = [each[k] for each in everybody]
+        joined = mean_of(parties, answers, k) if len(parties) >= FEWEST else None
+        yield Update(start, answers[mine], joined, stage.train.tokens.numpy(), pasts)
+
+
+def _cut(source: Source, batch: int | None) -> Source:
+    return replace(source, stages=[_step(stage, batch) for stage in source.stages])
+
+
+def _step(stage: Stage, batch: int | None) -> Stage:
+    """Give the stage of one step on a batch that is drawn from the stage's encounters, or the stage as it is."""
+    if batch is None:
+        return stage
+    generator = np.random.default_rng(stage.seed_of(0))  # rounds count from 1
+    chosen = generator.permutation(len(stage.train))[:batch]
+    once = stage.training.model_copy(
+        update={"rounds": 1, "epochs": 1, "batches": 1, "batch_size": batch, "patience": "endless"}
+    )
+    return replace(stage, train=some(stage.train, chosen), validation=stage.validation.first(0), training=once)
+
+
+def _possible(training: Training, encounters: int, batch: int | None) -> list[int]:
+    """Give how many steps the site may have taken: of one round by itself, the best epoch is kept."""
+    if batch is not None:
+        return [1]
+    epoch = math.ceil(encounters / training.batch_size) if training.batches == "all" else training.batches
+    if training.rounds > 1:
+        return [epoch * training.epochs]
+    return [epoch * number for number in range(1, training.epochs + 1)]
