@@ -88,14 +88,14 @@ class Party:
         """Answer with an update under all its masks, and with the sealed shares of what they are made of."""
         words = encode(update)
         # The score is left out: the same weights with another score are the same update.
-        update, masked = (hashlib.sha256(part.tobytes()).hexdigest() for part in (words[: 1 - EXTRA], words))
+        of_update, of_all = (hashlib.sha256(part.tobytes()).hexdigest() for part in (words[: 1 - EXTRA], words))
         words = words + crypto.mask(self._own_seed, len(words))
         order = self.secure.sites
         for member in self.others:
             mask = crypto.mask(self._seed(member), len(words))
             words = words + mask if order.index(self.site) < order.index(member.site) else words - mask
         facts = Masked(sealed=self._sealed()).model_dump_json()
-        note = Note(self.task.run, self.name, update, masked, facts, withheld)
+        note = Note(self.task.run, self.name, of_update, of_all, facts, withheld)
         self.vault.kept.keep(note, words)
         return self._masked(note, words)
 
