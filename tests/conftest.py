@@ -30,6 +30,19 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def clinics(hospitals: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Entries of `sites` of seven sites with 280 to 286 encounters each, for sums over several."""
+    folder = tmp_path_factory.mktemp("clinics")
+    head, *rows = (hospitals / "allegheny.csv").read_text().splitlines(keepends=True)
+    site_file = (hospitals / "allegheny.toml").read_text()
+    for number, name in enumerate("abcdefg"):
+        own = rows[number::7][: 280 + number]
+        (folder / f"{name}.csv").write_text("".join([head, *own]))
+        (folder / f"{name}.toml").write_text(site_file.replace("allegheny", name))
+    return {name: {"file": str(folder / f"{name}.toml")} for name in "abcdefg"}
+
+
 @pytest.fixture
 def content(hospitals: Path) -> dict[str, Any]:
     """A federation file's content: both directions, every strategy, seconds to run."""
