@@ -14,11 +14,14 @@ from client.approvals import FOLDER, approve, check_approved, review
 from client.asked import tasks_of
 from client.policy import Policy
 from client.refusals import NotApprovedError
+from client.secure.steps import introduce
+from client.secure.vault import Vault
 from common import __version__
 from common.config import Federation, digest, load_federation
 from common.errors import ConfigError
 from common.likeness import Likeness
 from common.privacy import Privacy
+from common.secure.group import MASK, Member, Secure
 from common.tasks import Embedding, Greet, Request, Work
 
 Site = Any
@@ -131,6 +134,56 @@ def test_sources_of_an_ensemble_are_asked_without_a_pull_too(site: Site, write: 
             else:
                 with pytest.raises(NotApprovedError, match="proximal_mu"):
                     check_approved(site.agent, "allegheny", Policy(approval=True), task, request)
+
+
+def members(names: str) -> tuple[Member, ...]:
+    found = []
+    for name in names:
+        vault = Vault(None)
+        vault.begin("r")
+        found.append(introduce(vault, name, "r"))
+    return tuple(found)
+
+
+def secure(names: str, **changes: Any) -> Secure:
+    return Secure.model_validate({"stage": MASK, "members": members(names), "came": "0" * 64, **changes})
+
+
+def test_a_sum_over_others_than_were_approved_is_refused(site: Site, write: Callable[..., Path]) -> None:
+    sites: dict[str, Any] = {name: {} for name in ("allegheny", *"abcd")}
+    directions = [{"sources": [*"abc"], "targets": ["allegheny"]}]
+    for aggregation in ({"secure": True}, {"secure": True, "weights": "equal"}, {}):
+        path = write(sites=sites, directions=directions, aggregation=aggregation)
+        approve(site.folder, path, "A. Steward")
+        own = load_federation(path)
+        equal = aggregation.get("weights") == "equal"
+        fine: list[Secure | None] = [secure("abc", equal=equal)] if aggregation else [None]
+        for asked in (None, secure("abc"), secure("abc", equal=True), secure("abd"), secure("bac"), secure("abcd")):
+            task = work(own, secure=asked)
+            if asked is None or fine[0] is None:
+                right = asked is fine[0]
+            else:
+                right = (asked.sites, asked.equal) == (fine[0].sites, fine[0].equal)
+            if right:
+                check(site.agent, task, "a")
+            else:
+                with pytest.raises(NotApprovedError, match="other values: secure"):
+                    check(site.agent, task, "a")
+
+
+def test_it_shows_with_whom_an_update_is_summed(site: Site, write: Callable[..., Path]) -> None:
+    sites: dict[str, Any] = {name: {} for name in ("allegheny", *"abcd")}
+    directions = [{"sources": ["allegheny", *"abcd"]}]
+    path = write(sites=sites, directions=directions, aggregation={"secure": True})
+    words = "\n".join(review(site.folder, path)[1])
+    assert "send the weights of the whole network masked, so that the coordinator sees their sum alone" in words
+    assert "summed with a, b, c, d (at least 4 sites in all)" in words
+    site.policy('secure = "require"')
+    assert "will be refused" not in "\n".join(review(site.folder, path)[1])
+    path = write(sites=sites, directions=directions)
+    assert 'policy.secure is "require", and [aggregation] secure is not set: it will be refused' in "\n".join(
+        review(site.folder, path)[1]
+    )
 
 
 CHANGES: list[tuple[str, Callable[[Work], dict[str, Any]]]] = [

@@ -32,7 +32,8 @@ from common.tasks import Answer, Request
 
 HEAD = struct.Struct(">4sHIQ")
 FLOATS = st.lists(st.floats(width=32, allow_nan=False), max_size=50).map(lambda x: np.array(x, dtype=np.float32))
-ARRAYS = st.dictionaries(st.text("abc+", min_size=1, max_size=5), FLOATS, max_size=3)
+WORDS = st.lists(st.integers(0, 2**64 - 1), max_size=50).map(lambda x: np.array(x, dtype=np.uint64))  # masked
+ARRAYS = st.dictionaries(st.text("abc+", min_size=1, max_size=5), FLOATS | WORDS, max_size=3)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -60,6 +61,7 @@ def test_a_request_comes_through_as_it_was(task: str, pull: float, arrays: Any) 
     came = request_in(through(encode(header_of(Request(task, arrays, pull)), arrays)[0]))
     assert (came.task, came.proximal_mu, set(came.arrays)) == (task, pull, set(arrays))
     assert all(np.array_equal(came.arrays[name], arrays[name]) for name in arrays)
+    assert all(came.arrays[name].dtype == arrays[name].dtype for name in arrays)
 
 
 @given(st.dictionaries(st.text(max_size=9), NUMBERS, max_size=5), ARRAYS, st.lists(st.text("abc", max_size=3)))

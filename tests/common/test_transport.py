@@ -30,6 +30,12 @@ def test_an_honest_array_is_read() -> None:
     assert (flat_of(announced("(2,)")) == np.zeros(2)).all()
 
 
+def test_masked_words_are_read_to_the_bit() -> None:
+    words = np.array([0, 1, 2**63, 2**64 - 1], np.uint64)
+    assert flat_of(Array(words)).dtype == np.uint64
+    assert flat_of(Array(words)).tolist() == words.tolist()
+
+
 @pytest.mark.parametrize(
     ("array", "words"),
     [
@@ -37,6 +43,9 @@ def test_an_honest_array_is_read() -> None:
         (announced("(3,)"), "an array that announces 3 numbers in 8 bytes"),
         (announced("(1,)"), "an array that announces 1 numbers in 8 bytes"),
         (announced("(2, 1)"), "an array that is not flat float32 but float32 with 2 axes"),
+        (announced("(2,)", "<u8"), "an array that announces 2 numbers in 8 bytes"),
+        (announced("(1,)", ">u8"), "an array that is not flat float32 but >u8 with 1 axes"),
+        (announced("(1,)", "<i8"), "an array that is not flat float32 but int64 with 1 axes"),
         (announced("(1,)", "<f8"), "an array that is not flat float32 but float64 with 1 axes"),
         (announced("(1,)", "|O"), "an array that is not flat float32 but object"),
         (announced("__import__('os').getcwd()"), "an array of another kind"),

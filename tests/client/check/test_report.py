@@ -134,6 +134,22 @@ def test_expiry(days: int, level: str, authority: Authority) -> None:
     assert f"{datetime.now(UTC) + timedelta(days=days, minutes=5):%Y-%m-%d}" in said[1]
 
 
+def test_what_the_policy_says_of_secure_sums(filled: Home) -> None:
+    text = filled.site_file.read_text()
+    assert "secure sum" not in texts(list(check(filled)), "policy", "ok")
+    filled.site_file.write_text(text.replace("[policy]", '[policy]\nsecure = "require"'))
+    found = list(check(filled))
+    assert "its updates leave masked, for a secure sum alone" in texts(found, "policy", "ok")
+    assert "also one that a coordinator makes up; [policy.peers] names them" in texts(found, "policy", "warn")
+    pinned = (
+        text.replace("[policy]", '[policy]\nsecure = "require"').rstrip() + f'\n[policy.peers]\nlake = "{"ab" * 32}"\n'
+    )
+    filled.site_file.write_text(pinned)
+    found = list(check(filled))
+    assert "a secure sum may be with: lake" in texts(found, "policy", "ok")
+    assert "makes up" not in texts(found, "policy", "warn")
+
+
 def test_approvals(filled: Home, write: Callable[..., Path], content: dict[str, object]) -> None:
     from client.approvals import approve
 

@@ -45,7 +45,7 @@ def test_a_site_at_work(home: Home, welcome: Callable[..., Path], monkeypatch) -
     home.node_log.write_text("Starting Flower SuperNode\nERROR : Exit Code: 305\n")
     error = {"time": since, "code": "bad-cohort", "text": "hill.csv: no column"}
     (home.agent / "state.json").write_text(
-        json.dumps({"since": since, "site_file": "ok", "cohort": {"minilm": {}}, "error": error})
+        json.dumps({"since": since, "identity": "ab" * 32, "site_file": "ok", "cohort": {"minilm": {}}, "error": error})
     )
     log = AuditLog(home.agent)
     log.append({"direction": "in", "bytes": 1200, "what": "greet", "decision": "received"})
@@ -58,6 +58,7 @@ def test_a_site_at_work(home: Home, welcome: Callable[..., Path], monkeypatch) -
     assert "it still counts this site as connected" in said
     assert "killed by SIGKILL" in said
     assert "cohort       loaded for minilm" in said
+    assert f"identity     {'ab' * 32}" in said
     assert f"last error   {since}: code bad-cohort: hill.csv: no column" in said
     assert "in: 1 messages, 1,200 bytes; out: 1 messages" in said
     assert "1 refused" in said
