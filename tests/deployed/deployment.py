@@ -57,8 +57,8 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 180) -> A
 class Deployment:
     """The folders and processes of one federation on loopback."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, sites: tuple[str, ...] = SITES) -> None:
+        self.folder, self.sites = folder, sites
         self.coordinator = folder / "coordinator"
         self.port, self.control = free_port(), free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -133,12 +133,12 @@ class Deployment:
         self.sitebridge("site", "join", welcome, "--folder", site)
 
     def federation(self, approve: bool = True, **changes: Any) -> Path:
-        """Write a federation file, and let both hospitals' data stewards approve it."""
-        content = {**CONTENT, **changes, "sites": {name: {} for name in SITES}}
+        """Write a federation file, and let all hospitals' data stewards approve it."""
+        content = {**CONTENT, **changes, "sites": {name: {} for name in self.sites}}
         path = self.folder / f"{content['name']}.toml"
         path.write_text(tomli_w.dumps(content))
         if approve:
-            for name in SITES:
+            for name in self.sites:
                 self.sitebridge("site", "approve", path, "--by", "a test", "--folder", self.folder / name)
         return path
 
@@ -146,7 +146,7 @@ class Deployment:
         """Give the digests of the weights of the same federation in one process."""
         out = self.folder / "in-process" / federation.stem
         if not out.exists():
-            sites = {name: {"file": str(self.folder / "hospitals" / f"{name}.toml")} for name in SITES}
+            sites = {name: {"file": str(self.folder / "hospitals" / f"{name}.toml")} for name in self.sites}
             simulate(load_federation(federation, {"sites": sites}), federation, out)
         return weights(out)
 
@@ -183,21 +183,31 @@ class Deployment:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Deployment]:
-    """Give a coordinator and two hospitals, up and connected; `options` go to `coordinator init`."""
-    made = Deployment(folder)
+def running(folder: Path, *options: str, sites: tuple[str, ...] = SITES) -> Iterator[Deployment]:
+    """Give a coordinator and hospitals, up and connected; `options` go to `coordinator init`."""
+    made = Deployment(folder, sites)
     write_hospitals(made.folder / "hospitals", 2000, 1)
+    for name in set(sites) - set(SITES):
+        second_of(made.folder / "hospitals", name)
     given = ["--listen", f"127.0.0.1:{made.port}", "--control-port", str(made.control), *options]
     try:
         made.sitebridge("coordinator", "init", made.coordinator, "--address", f"localhost:{made.port}", *given)
         made.up()
-        for name in SITES:
+        for name in sites:
             made.join(name)
             made.site_up(name)
         yield made
     finally:
         for name in reversed(list(made.processes)):
             made.end(name)
+
+
+def second_of(hospitals: Path, name: str) -> None:
+    """Let half of Allegheny's encounters be another hospital's."""
+    top, *rows = (hospitals / "allegheny.csv").read_text().splitlines(keepends=True)
+    (hospitals / f"{name}.csv").write_text("".join([top, *rows[::2]]))
+    (hospitals / "allegheny.csv").write_text("".join([top, *rows[1::2]]))
+    (hospitals / f"{name}.toml").write_text((hospitals / "allegheny.toml").read_text().replace("allegheny", name))
 
 
 def with_approval(site_file: str) -> str:
