@@ -221,6 +221,25 @@ def test_a_run_goes_on_to_the_same_bytes_wherever_it_was_cut_off(summed: Make, t
         assert contents(folder) == whole
 
 
+def test_a_run_in_a_folder_of_another_name_goes_on_between_rounds_and_not_within_one(
+    summed: Make, tmp_path: Path
+) -> None:
+    """The folder's name is the run's, for which sites have drawn their keys."""
+    checked = summed(rounds=2)
+    whole = learnt(checked, tmp_path / "whole")
+    for number, goes_on in ((10, True), (8, False)):
+        folder, other = tmp_path / f"cut{number:02}", tmp_path / f"new{number:02}"
+        with cut_off_at(number):
+            run(checked, tmp_path / "federation.toml", folder)
+        folder.rename(other)
+        if not goes_on:
+            with pytest.raises(SiteError, match="a step of secure aggregation that could uncover an update"):
+                resume(other)
+            other.rename(folder)
+        resume(other if goes_on else folder)
+        assert np.array_equal(weights_of(other if goes_on else folder), whole)
+
+
 def test_an_agent_that_starts_again_between_mask_and_shares(summed: Make, tmp_path: Path) -> None:
     whole = learnt(summed(rounds=2), tmp_path / "whole")
     real = Agent.answer
