@@ -145,7 +145,7 @@ def test_two_stories_of_who_is_left(four: Sites) -> None:
     given = {name: read(Agreed, signed[name]).signature for name in "bc"}
     assert {four.open(name, masked, "abc", signatures=given).code for name in "bc"} == {"unsafe"}
     assert four.open("b", masked, "abcd").code == "unsafe"  # it has promised that d is gone
-    assert four.ask("a", AGREE, left=("b", "c", "d")).code == "unsafe"  # itself is not among them
+    assert four.ask("d", AGREE, left=("a", "b", "c")).code == "unsafe"  # itself is not among them
 
 
 def test_keys_of_nobody(four: Sites) -> None:
