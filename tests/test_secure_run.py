@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from client import hosting
 from client.agent import Agent
 from client.privacy import randomness
-from common.config import Federation
+from common.config import Federation, load_federation
 from common.errors import SiteError
 from common.tasks import Answer, Request
 from server.simulate import resume, run
@@ -323,3 +323,14 @@ def test_a_site_that_demands_a_secure_sum_refuses_a_plain_round(summed: Make, cl
         learnt(summed(secure=False, sites=sites), tmp_path / "plain")
     assert 'policy.secure is "require"; the federation has no [aggregation] secure' in str(refused.value)
     assert learnt(summed(sites=sites), tmp_path / "secure").size
+
+
+def test_the_example_on_the_laboratorys_data(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SITEBRIDGE_DATA", str(data.resolve()))
+    path = Path(__file__).parents[1] / "configs" / "secure.toml"
+    small = {"seeds": [215], "embeddings": ["one-hot"], "strategies": ["direct"], "intervals": 100}
+    checked = load_federation(path, small | {"training": {"rounds": 1, "epochs": 1}})
+    assert checked.aggregation.secure
+    run(checked, path, tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "results.csv").query("strategy == 'direct' and split == 'test'")
+    assert table.auroc.item() > 0.85
