@@ -55,7 +55,10 @@ def said(deployment: Deployment, name: str) -> list[dict[str, Any]]:
 
 
 def kill_agent(deployment: Deployment) -> None:
-    os.kill(deployment.pid(deployment.folder / "hill" / "agent", "agent"), signal.SIGKILL)
+    folder = deployment.folder / "hill" / "agent"
+    before = deployment.restarts(folder, "agent")
+    os.kill(deployment.pid(folder, "agent"), signal.SIGKILL)
+    wait_for(lambda: deployment.restarts(folder, "agent") > before, "the agent starts again")
 
 
 def kill_site(deployment: Deployment) -> None:
