@@ -61,20 +61,40 @@ def wait_for(port: int) -> None:
     raise AssertionError("the SuperLink did not start within a minute")
 
 
-@pytest.mark.slow
-def test_flwr_run_gives_the_same_bits(superlink: dict[str, str], write: Callable[..., Path], tmp_path: Path) -> None:
-    path = write(embeddings=["minilm", "one-hot"], strategies=["local", "direct", "linear", "full", "pooled"])
-    run(load_federation(path), path, tmp_path / "in-process")
-    out = tmp_path / "flower"
+def flower_run(superlink: dict[str, str], path: Path, folder: Path) -> Path:
+    """Run a federation file of up to three nodes under Flower's simulation; give the run's folder."""
+    out = folder / "flower"
     # The app that `flwr run` sends is the manifest alone: neither side's code travels.
-    app = tmp_path / "app"
+    app = folder / "app"
     app.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, app / name)
     config = f'federation="{path}" out="{out}"'
     command = [str(BIN / "flwr"), "run", str(app), "--run-config", config, "--federation-config", "num-supernodes=3"]
-    subprocess.run([*command, "--stream"], env=superlink, cwd=tmp_path, timeout=600, check=True, capture_output=True)
-    ours, flowers = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("in-process", "flower"))
+    subprocess.run([*command, "--stream"], env=superlink, cwd=folder, timeout=600, check=True, capture_output=True)
+    return out
+
+
+@pytest.mark.slow
+def test_flwr_run_gives_the_same_bits(superlink: dict[str, str], write: Callable[..., Path], tmp_path: Path) -> None:
+    path = write(embeddings=["minilm", "one-hot"], strategies=["local", "direct", "linear", "full", "pooled"])
+    run(load_federation(path), path, tmp_path / "in-process")
+    out = flower_run(superlink, path, tmp_path)
+    ours, flowers = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "in-process", out))
     assert len(ours["weights"]) == 14
     assert flowers["weights"] == ours["weights"]
     assert flowers["results"] == ours["results"]
+
+
+@pytest.mark.slow
+def test_a_secure_sum_gives_the_same_bits_too(
+    superlink: dict[str, str], write: Callable[..., Path], clinics: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """There sites share processes, and one site may be in several: what it remembers is in the run's folder."""
+    three = {name: clinics[name] for name in "abc"}
+    directions = [{"sources": [*"abc"]}]
+    path = write(sites=three, directions=directions, strategies=["direct"], aggregation={"secure": True})
+    run(load_federation(path), path, tmp_path / "in-process")
+    out = flower_run(superlink, path, tmp_path)
+    ours, flowers = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "in-process", out))
+    assert flowers == ours
