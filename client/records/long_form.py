@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
+from pydantic import AfterValidator
 
 from client.records.answers import fold, means_absent
 from client.records.clock import TIME, Clock
@@ -20,6 +21,16 @@ OF_ENCOUNTERS = {"encounter": True, "patient": True, "start": True, "end": False
 OF_EVENTS = {"patient": True, "encounter": False, "time": True, "until": False, "code": True, "system": False}
 OF_EVENTS |= dict.fromkeys(("text", "absent", "number", "unit", "answer"), False)  # true: needed
 
+
+def _known(names: dict[str, str]) -> dict[str, str]:
+    known = [*dict.fromkeys((*OF_ENCOUNTERS, *OF_EVENTS))]
+    stray = [name for name in names if name not in known]
+    if stray:
+        raise ValueError(f'no column is called "{stray[0]}"; expected some of {", ".join(known)}')
+    return names
+
+
+OwnNames = Annotated[dict[str, str], AfterValidator(_known)]  # a site's names of columns, by the contract's
 _Cells = Mapping[str, Any]  # Arrow arrays (N,) by column; columns that are not needed may lack
 
 

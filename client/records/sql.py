@@ -18,7 +18,7 @@ from client.records.clock import Clock
 from client.records.contract import Account, Codebook, Coding, Expansion
 from client.records.database import Database
 from client.records.database_urls import DatabaseSection
-from client.records.long_form import OF_ENCOUNTERS, OF_EVENTS, LongForm
+from client.records.long_form import OF_ENCOUNTERS, OF_EVENTS, LongForm, OwnNames
 from client.records.table_cells import find
 from client.records.table_codes import CodeReader
 from common.errors import CohortError, Problems
@@ -50,19 +50,10 @@ class SqlSection(DatabaseSection):
     kind: Literal["sql"]
     encounters: str
     events: str
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: OwnNames = Field(default_factory=dict)
     timezone: str | None = None
     absent: tuple[str, ...] = ABSENT
     systems: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("columns")
-    @classmethod
-    def _known(cls, value: dict[str, str]) -> dict[str, str]:
-        known = [*dict.fromkeys((*OF_ENCOUNTERS, *OF_EVENTS))]
-        stray = [name for name in value if name not in known]
-        if stray:
-            raise ValueError(f'no column is called "{stray[0]}"; expected some of {", ".join(known)}')
-        return value
 
     @field_validator("encounters", "events")
     @classmethod
