@@ -14,7 +14,7 @@ from deployment import Deployment, happened, running, wait_for, weights
 
 from client.audit.chain import LOG, read_lines
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # three sites on a busy machine
 
 SITES = ("allegheny", "hill", "salt-lake")
 SECURE: dict[str, Any] = {
