@@ -116,6 +116,18 @@ def test_every_aggregation_and_the_choice_of_the_round_go_on_from_the_sum(summed
     pd.testing.assert_frame_equal(tables[True], tables[False], atol=2e-3)
 
 
+def test_the_round_is_chosen_by_the_scores_sum(summed: Make, tmp_path: Path) -> None:
+    """A score of what came is in the sum; by it training stops, and goes back to the best round."""
+    ends = []
+    for secure in (True, False):
+        training = {"rounds": 12, "patience": 1, "epochs": 1, "batches": 4, "batch_size": 64, "learning_rate": 0.3}
+        learnt(summed(secure=secure, training=training), tmp_path / str(secure))
+        rounds = pd.read_csv(tmp_path / str(secure) / "rounds.csv")
+        ends.append((rounds["round"].max(), weights_of(tmp_path / str(secure))))
+    assert ends[0][0] == ends[1][0] < 12
+    assert np.abs(ends[0][1] - ends[1][1]).max() < 1e-4
+
+
 def test_nothing_of_one_source_is_in_what_the_run_keeps(summed: Make, tmp_path: Path) -> None:
     """Its account of what crossed, its attendance, its updates: masked words, no encounters, no length of a change."""
     learnt(summed(rounds=2), tmp_path / "secure")
