@@ -45,6 +45,8 @@ def test_for_and_of_the_right_sites() -> None:
         check_masked(Masked(sealed={"b": "00", "d": "00"}), ["c", "b"])
     said = Opened(own={"a": SHARE, "b": SHARE}, pairs={"a": {"c": SHARE}, "b": {"c": SHARE}})
     check_opened(said, ["a", "b"], ["c"])
+    with pytest.raises(WireError, match="shares are not of those that are asked for"):
+        check_opened(Opened(own={"a": SHARE}, pairs=said.pairs), ["a", "b"], ["c"])
     for left, gone in ((["a"], ["c"]), (["a", "b"], []), (["a", "b"], ["c", "d"]), (["a", "b", "c"], ["c"])):
         with pytest.raises(WireError, match="shares are not of those that are asked for"):
             check_opened(said, left, gone)
