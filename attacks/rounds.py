@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attacks.trainers import Trainer
 from client.training import Stage, State, snapshot, validation_auroc
 from common.model import ConceptCNN
 from common.selection import BestKept
 from common.shape import ModelShape
-from privacy.trainers import Trainer
 
 
 @dataclass(frozen=True)

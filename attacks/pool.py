@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from attacks.population import Bools, Places, Population
 from client.training import Encounters
 from common.seeds import derive
-from privacy.population import Bools, Places, Population
 
 MOST = 10_000
 

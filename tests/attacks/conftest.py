@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from attacks.bench import Bench, bench_of
+from attacks.config import Audit, plan
+from attacks.trainers import Plain, Trainer
 from common.config import load_federation
-from privacy.bench import Bench, bench_of
-from privacy.config import Audit, plan
-from privacy.trainers import Plain, Trainer
 
 Make = Callable[..., tuple[Bench, Audit]]
 

@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from attacks.config import Audit
+from attacks.judging import FALSE
+from attacks.run import CASES, FILE
 from common.files import write_atomically
-from privacy.config import Audit
-from privacy.judging import FALSE
-from privacy.run import CASES, FILE
 
 KEYS = ("defence", "strategy", "sources", "size", "seen_by", "attack", "detail")
 _FIGURES = ("auc", "tpr", "advantage", "memorised")

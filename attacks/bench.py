@@ -10,6 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from attacks.config import Audit, Case
+from attacks.pool import Pool, some
+from attacks.population import Population, read_population
+from attacks.rounds import Source, learn
+from attacks.trainers import Plain, Trainer
 from client.preparation import Prepared, prepare
 from client.scores import enough
 from client.site_file import Site, load_site
@@ -20,11 +25,6 @@ from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.strategies import EVERYTHING, STRATEGIES
 from common.tasks import Embedding
-from privacy.config import Audit, Case
-from privacy.pool import Pool, some
-from privacy.population import Population, read_population
-from privacy.rounds import Source, learn
-from privacy.trainers import Plain, Trainer
 
 
 @dataclass

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from attacks.bench import Bench, purpose_of
+from attacks.methods.tokens import Past
+from attacks.pool import Pool, some
+from attacks.released import FEWEST
+from attacks.rounds import Source, answers_of, mean_of
 from client.training import Stage, State, snapshot
 from common.config import Training
 from common.strategies import STRATEGIES
-from privacy.attacks.tokens import Past
-from privacy.bench import Bench, purpose_of
-from privacy.pool import Pool, some
-from privacy.released import FEWEST
-from privacy.rounds import Source, answers_of, mean_of
 
 OF = ("direct", "linear", "full")  # one training, and what it gives comes back as it is
 

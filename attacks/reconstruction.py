@@ -9,18 +9,18 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from attacks.bench import Bench
+from attacks.judging import estimate, power
+from attacks.measures import Row, counts_of, figures_of, named
+from attacks.methods import tokens
+from attacks.pool import Pool
+from attacks.released import COORDINATOR, SUM
+from attacks.updates import Update, updates
 from client.training import State
 from common.metrics import Floats
 from common.model import NO_TOKEN
 from common.seeds import derive
 from common.strategies import CNN, STRATEGIES
-from privacy.attacks import tokens
-from privacy.bench import Bench
-from privacy.judging import estimate, power
-from privacy.measures import Row, counts_of, figures_of, named
-from privacy.pool import Pool
-from privacy.released import COORDINATOR, SUM
-from privacy.updates import Update, updates
 
 MOST = 32  # changes of each kind
 ROUND = "round"  # all that a message asks for

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attacks.methods.tokens import Past, Table, encounter, from_everything, from_head
 from client.compact import basis_of
 from client.training import Encounters, Stage, snapshot, train_round
 from common.config import Training
@@ -17,7 +18,6 @@ from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.shape import ModelShape
 from common.strategies import EVERYTHING, LINEAR
-from privacy.attacks.tokens import Past, Table, encounter, from_everything, from_head
 
 COLUMNS, VALUES = 9, 2
 V = 1 + COLUMNS * VALUES

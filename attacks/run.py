@@ -7,12 +7,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+from attacks.bench import bench_of
+from attacks.config import Audit, Case
+from attacks.parts import STEPS, make
+from attacks.trainers import Plain, Trainer
 from common.errors import ConfigError
 from common.files import write_atomically
-from privacy.bench import bench_of
-from privacy.config import Audit, Case
-from privacy.parts import STEPS, make
-from privacy.trainers import Plain, Trainer
 from server.progress import progress
 
 CASES, FILE = "cases", "audit.json"

@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from attacks.bench import Bench
+from attacks.measures import attribute_of, membership, quality
+from attacks.pool import Pool, draw
+from attacks.released import COORDINATOR, EVERYONE, SUM, release
+from attacks.rounds import Round, learn
+from attacks.trainers import Plain, Steps
 from client.preparation import prepare
 from client.training import Stage, State
 from common.config import load_federation
 from common.model import ConceptCNN
-from privacy.bench import Bench
-from privacy.measures import attribute_of, membership, quality
-from privacy.pool import Pool, draw
-from privacy.released import COORDINATOR, EVERYONE, SUM, release
-from privacy.rounds import Round, learn
-from privacy.trainers import Plain, Steps
 from server.simulate import run as simulate
 
 Write = Callable[..., Path]
