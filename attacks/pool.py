@@ -92,4 +92,5 @@ def _classes(population: Population) -> list[Places]:
 def some(encounters: Encounters, places: Sequence[int] | Places) -> Encounters:
     """Give some encounters."""
     chosen = torch.as_tensor(np.asarray(places))
-    return Encounters(encounters.tokens[chosen], encounters.labels[chosen])
+    patients = None if encounters.patients is None else encounters.patients[chosen]
+    return Encounters(encounters.tokens[chosen], encounters.labels[chosen], patients)

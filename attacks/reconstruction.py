@@ -13,6 +13,7 @@ from attacks.bench import Bench
 from attacks.judging import estimate, power
 from attacks.measures import Row, counts_of, figures_of, named
 from attacks.methods import tokens
+from attacks.methods.past import Past
 from attacks.pool import Pool
 from attacks.released import COORDINATOR, SUM
 from attacks.updates import Update, updates
@@ -41,14 +42,21 @@ def reconstruction(bench: Bench, strategy: str, sources: Sequence[str], pool: Po
     if found[0].joined is not None:
         others = [_rows(bench.prepared(name).table) for name in sources if name != bench.name]
         table = tokens.Table(own, np.concatenate(others)[1:])
-        seen = [attack(table, each.came, each.joined, each.pasts) for each in found if each.joined is not None]
+        seen = [
+            attack(table, each.came, each.joined, _of_mean(each.pasts, len(sources))) for each in found if each.joined
+        ]
         yield _judged(bench, found, seen, shares, SUM, batch)
 
 
 def _from_head(
-    dropout: float, table: tokens.Table, came: State, answered: State, pasts: Sequence[tokens.Past]
+    dropout: float, table: tokens.Table, came: State, answered: State, pasts: Sequence[Past]
 ) -> tokens.Finding:
     return tokens.from_head(table, came, answered, pasts, dropout)
+
+
+def _of_mean(pasts: Sequence[Past], sources: int) -> list[Past]:
+    """Give the pasts of the mean over sources that have as many encounters each, and noise of their own."""
+    return [replace(past, spread=past.spread / sources**0.5) for past in pasts]
 
 
 def _judged(
@@ -60,7 +68,7 @@ def _judged(
     scores = np.stack([tokens.scores(each, shares) for each in seen])
     plain = np.broadcast_to(shares, scores.shape)
     counted, seed = np.ones(truth.shape, dtype=bool), derive(bench.seed, "judging")
-    counted[:, NO_TOKEN] = False
+    counted[:, NO_TOKEN], counted[:, shares == 0] = False, False
     with_change, without = (power(each, truth, counted, seed) for each in (scores, plain))
     hits, said, there = int((sure & truth).sum()), int(sure.sum()), int((truth & counted).sum())
     return {

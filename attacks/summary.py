@@ -57,6 +57,8 @@ def show(folder: Path) -> None:
     if rows["refused"].any():
         sizes = ", ".join(str(size) for size in sorted(rows.loc[rows["refused"], "size"].unique()))
         console.print(f"At size {sizes} the site's min_cell refuses to train; what it would give away is shown.")
+    for defence in rows["defence"].unique():
+        console.print(f"defence: {defence}")
     console.print(f"audit folder: {folder}", soft_wrap=True, markup=False)
 
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attacks.methods.tokens import Past, Table, encounter, from_everything, from_head
+from attacks.methods.past import Past
+from attacks.methods.tokens import Table, encounter, from_everything, from_head
 from client.compact import basis_of
 from client.training import Encounters, Stage, snapshot, train_round
 from common.config import Training
