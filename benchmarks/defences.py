@@ -12,6 +12,7 @@ import typer
 
 from attacks.config import plan
 from attacks.run import CASES, run
+from benchmarks.markdown import head, row
 from common.config import Federation, load_federation
 from common.privacy import Privacy
 
@@ -24,7 +25,7 @@ NOISY: dict[int, dict[str, Any]] = {
 }
 MODELS = {50: 256, 500: 128, 10_000: 16}  # with noise, one by one; without, `PLAIN` together
 PLAIN = 32
-HEADINGS = ("defence", "n", "AUROC (sd)", "loss: AUC", "TPR, %", "LiRA: AUC", "TPR, %", "finding, over others", "tokens")
+ATTACKS = ("loss: AUC", "TPR, %", "LiRA: AUC", "TPR, %", "finding, over others", "tokens of a round")
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class Defence:
         """Of the federation file."""
         return CONFIGS / f"{self.config}.toml"
 
-    def row(self, size: int, folder: Path, jobs: int) -> str:
+    def line(self, size: int, folder: Path, jobs: int) -> str:
         """Make an audit, or read it where it is made, and give its line."""
         models = PLAIN if self.epsilon is None else MODELS[size]
         audit = plan(self.federation(size), self.path, SITE, [size], models)
-        run(audit, folder / f"{self.name}-{size}".replace(" ", "-").replace(",", ""), jobs)
+        own = folder / f"{self.name}-{size}".replace(" ", "-").replace(",", "")
+        run(audit, own, jobs)
         (case,) = audit.cases
-        made = folder / f"{self.name}-{size}".replace(" ", "-").replace(",", "") / CASES / f"{case.name}.json"
-        return _line(self, size, json.loads(made.read_text()))
+        return _line(self, size, json.loads((own / CASES / f"{case.name}.json").read_text()))
 
 
 DEFENCES = (
@@ -83,27 +84,23 @@ DEFENCES = (
 
 
 def _line(defence: Defence, size: int, rows: list[dict[str, Any]]) -> str:
-    own = {row["attack"]: row for row in rows if row["seen_by"] == defence.seen_by}
-    (finding,) = (row for row in rows if row["attack"] == "attribute")
-    (tokens,) = (row for row in rows if row["attack"] == "tokens" and row["detail"] == "round" and _sees(defence, row))
+    own = {one["attack"]: one for one in rows if one["seen_by"] == defence.seen_by}
+    (finding,) = (one for one in rows if one["attack"] == "attribute")
+    (tokens,) = (one for one in rows if one["attack"] == "tokens" and one["detail"] == "round" and _sees(defence, one))
     cells = [defence.name, f"{size:,}", f"{finding['auroc']:.3f} ({finding['auroc_sd']:.3f})"]
     for name in ("loss", "lira"):
         cells += [_interval(own[name], "auc", 3), _interval(own[name], "tpr", 1, 100)]
     precision = "" if tokens["precision"] is None else f" at precision {tokens['precision']:.2f}"
-    return _joined([*cells, _interval(finding, "memorised", 3), f"{tokens['recall']:.1%}{precision}"])
+    return row(*cells, _interval(finding, "memorised", 3), f"{tokens['recall']:.1%}{precision}")
 
 
-def _sees(defence: Defence, row: dict[str, Any]) -> bool:
-    return bool(row["seen_by"] == ("sum" if defence.seen_by == "sum" else "coordinator"))
+def _sees(defence: Defence, found: dict[str, Any]) -> bool:
+    return bool(found["seen_by"] == ("sum" if defence.seen_by == "sum" else "coordinator"))
 
 
-def _interval(row: dict[str, Any], name: str, digits: int, times: float = 1.0) -> str:
-    value, low, high = (times * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+def _interval(found: dict[str, Any], name: str, digits: int, times: float = 1.0) -> str:
+    value, low, high = (times * found[f"{name}{end}"] for end in ("", "_low", "_high"))
     return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def _joined(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def main(
@@ -116,13 +113,13 @@ def main(
 ) -> None:
     """Print the table as Markdown; about an hour of one processor."""
     torch.set_num_threads(1)
-    print(_joined(list(HEADINGS)) + "\n|" + "---|" * len(HEADINGS))
+    print("\n".join(head("defence", "n", "AUROC (sd)", *ATTACKS)))
     for defence in DEFENCES:
         if only and defence.name not in only:
             continue
         for each in defence.sizes:
             if not size or each in size:
-                print(defence.row(each, out, jobs), flush=True)
+                print(defence.line(each, out, jobs), flush=True)
 
 
 if __name__ == "__main__":

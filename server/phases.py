@@ -195,7 +195,8 @@ class Phases:
 
         Gives what is shared then, the answers, and each source's share.
         """
-        score = ("validation",) if number > 1 else ()
+        # under differential privacy the last round is kept: a choice would tell of validation patients
+        score = ("validation",) if number > 1 and self.federation.privacy is None else ()
         work = self._work(strategy=SOURCE, round=number, training=self.federation.training, score=score)
         arrays = ArrayRecord({_WHOLE: Array(shared.weights)})
         config = ConfigRecord({"task": work.model_dump_json()})
