@@ -112,7 +112,7 @@ def test_a_site_s_training_costs_the_epsilon_that_was_asked_for(make: Any) -> No
 
 def test_what_leaves_is_the_last_model_and_counts_are_of_patients(make: Any, sites: dict[str, Any]) -> None:
     bench, _ = make(Noisy(Privacy(**PRIVACY)), privacy=PRIVACY, sites=sites)
-    stage = bench.sources(["salt-lake"], draw(bench.population, 300, 8, 7))[0].stages[0]
+    stage = bench.sources(["salt-lake"], draw(bench.population, 900, 8, 7))[0].stages[0]
     assert len(stage.validation) == 0
     assert stage.train.patients is not None
     assert bench.trainer.counted(stage.train) == len(stage.train.patients.unique()) < len(stage.train)
