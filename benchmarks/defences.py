@@ -23,7 +23,8 @@ NOISY: dict[int, dict[str, Any]] = {
     50: {"epochs": 10, "learning_rate": 0.05},
     500: {"learning_rate": 0.2, "momentum": 0.5},
 }
-MODELS, PLAIN = {50: 256, 500: 128, 10_000: 16}, 32  # with these settings, and with the preset's, which take longer
+MODELS = {50: 256, 500: 128, 10_000: 16}  # with noise, one by one; without, `PLAIN` together
+PLAIN = 32
 ATTACKS = ("loss: AUC", "TPR, %", "LiRA: AUC", "TPR, %", "finding, over others", "tokens of a round")
 
 
@@ -65,7 +66,7 @@ class Defence:
 
     def line(self, size: int, folder: Path, jobs: int) -> str:
         """Make an audit, or read it where it is made, and give its line."""
-        models = MODELS[size] if self.settled else PLAIN
+        models = PLAIN if self.epsilon is None else MODELS[size]
         audit = plan(self.federation(size), self.path, SITE, [size], models)
         own = folder / f"{self.name}-{size}".replace(" ", "-").replace(",", "")
         run(audit, own, jobs)
