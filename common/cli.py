@@ -14,7 +14,7 @@ from common.errors import SitebridgeError
 _COMMANDS = {
     "simulate": ("server.commands", "Run a federation in this process and print the table."),
     "study": ("study.commands", "Run a grid of embeddings, sources, target sizes, strategies and seeds."),
-    "audit-model": ("privacy.commands", "Attack what a federation shares of a site, and say how well that works."),
+    "audit-model": ("attacks.commands", "Attack what a federation shares of a site, and say how well that works."),
     "coordinator": ("server.coordinator.commands", "Register sites, start rounds over them, and watch them."),
     "site": ("client.commands", "What a hospital does: join, check, approve, run, audit."),
     "report": ("server.report.commands", "One HTML file about a run or a study; or a live page of a run that goes on."),

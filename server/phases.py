@@ -208,7 +208,8 @@ class Phases:
 
         Gives what is shared then, the score of what came, and each source's share.
         """
-        score = ("validation",) if number > 1 else ()
+        # under differential privacy the last round is kept: a choice would tell of validation patients
+        score = ("validation",) if number > 1 and self.federation.privacy is None else ()
         work = self._work(strategy=SOURCE, round=number, training=self.federation.training, score=score)
         secured = by.secure and phase == SOURCE  # pooled, there is one site
         if secured:

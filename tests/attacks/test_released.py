@@ -4,46 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from client.preparation import prepare
+from attacks.bench import Bench
+from attacks.measures import attribute_of, membership, quality
+from attacks.pool import Pool, draw
+from attacks.released import COORDINATOR, EVERYONE, SUM, release
+from attacks.rounds import Round, learn
+from attacks.trainers import Plain, Steps
 from client.training import Stage, State
-from common.config import load_federation
 from common.model import ConceptCNN
-from privacy.bench import Bench
-from privacy.measures import attribute_of, membership, quality
-from privacy.pool import Pool, draw
-from privacy.released import COORDINATOR, EVERYONE, SUM, release
-from privacy.rounds import Round, learn
-from privacy.trainers import Plain, Steps
-from server.simulate import run as simulate
 
-Write = Callable[..., Path]
+Whole = Callable[[Bench], Pool]
+Simulated = Callable[[dict[str, Any], str], State]
 BOTH = ["allegheny", "salt-lake"]
 TUNED = [{"sources": ["allegheny"], "targets": ["salt-lake"]}]
-
-
-def whole(bench: Bench) -> Pool:
-    """A pool whose one site is the site itself, every encounter in its part and its order."""
-    splits = prepare(bench.population.site, bench.embedding).splits
-    train, held = len(splits["train"]), len(splits["validation"])
-    places = np.arange(train + held)
-    trained = (places < train)[None]
-    return Pool(bench.population, places, np.arange(train + held, len(bench.population)), trained, ~trained)
-
-
-def simulated(write: Write, tmp_path: Path, changes: dict[str, Any], name: str) -> State:
-    """The weights of one phase of a run of the federation itself."""
-    path = write(**changes)
-    simulate(load_federation(path), path, tmp_path / "run")
-    (found,) = [path for path in (tmp_path / "run" / "weights").glob("*.safetensors") if name in path.name]
-    return load_file(found)
 
 
 def same(found: State, expected: State) -> bool:
@@ -51,17 +30,17 @@ def same(found: State, expected: State) -> bool:
 
 
 @pytest.mark.parametrize("strategy", ["linear", "full", "half-way", "l2-sp", "layer-wise"])
-def test_a_target_gives_what_a_run_gives(make: Any, write: Write, tmp_path: Path, strategy: str) -> None:
+def test_a_target_gives_what_a_run_gives(make: Any, whole: Whole, simulated: Simulated, strategy: str) -> None:
     changes: dict[str, Any] = {"embeddings": ["minilm"], "strategies": [strategy], "directions": TUNED}
     bench, _ = make(**changes)
     found = release(bench, strategy, ["allegheny"], whole(bench)).models[0]
-    assert same(found, simulated(write, tmp_path, changes, strategy))
+    assert same(found, simulated(changes, strategy))
 
 
 @pytest.mark.parametrize("sources", [["salt-lake"], BOTH], ids="+".join)
 @pytest.mark.parametrize(("rounds", "stops"), [(1, 1), (6, 4)])
 def test_sources_give_what_a_run_gives(
-    make: Any, write: Write, tmp_path: Path, sources: list[str], rounds: int, stops: int
+    make: Any, whole: Whole, simulated: Simulated, sources: list[str], rounds: int, stops: int
 ) -> None:
     training = {"rounds": rounds, "epochs": 2, "patience": 1, "learning_rate": 0.2}
     changes: dict[str, Any] = {"embeddings": ["minilm"], "strategies": ["direct"], "training": training}
@@ -75,7 +54,7 @@ def test_sources_give_what_a_run_gives(
             parties[place] = replace(parties[place], stages=[stage])
     seen: list[Round] = []
     found = learn(parties, bench.start(), bench.federation.model, Plain(), sources.index("salt-lake"), seen.append)
-    assert same(found[0], simulated(write, tmp_path, changes, "+".join(sources)))
+    assert same(found[0], simulated(changes, "+".join(sources)))
     assert len(seen) <= stops  # it ran into its patience, and the best round was not the last
     if rounds > 1:
         assert not same(found[0], seen[-1].came[0])

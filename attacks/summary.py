@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from attacks.config import Audit
+from attacks.judging import FALSE
+from attacks.run import CASES, FILE
 from common.files import write_atomically
-from privacy.config import Audit
-from privacy.judging import FALSE
-from privacy.run import CASES, FILE
 
 KEYS = ("defence", "strategy", "sources", "size", "seen_by", "attack", "detail")
 _FIGURES = ("auc", "tpr", "advantage", "memorised")
@@ -57,6 +57,8 @@ def show(folder: Path) -> None:
     if rows["refused"].any():
         sizes = ", ".join(str(size) for size in sorted(rows.loc[rows["refused"], "size"].unique()))
         console.print(f"At size {sizes} the site's min_cell refuses to train; what it would give away is shown.")
+    for defence in rows["defence"].unique():
+        console.print(f"defence: {defence}")
     console.print(f"audit folder: {folder}", soft_wrap=True, markup=False)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attacks.trainers import Trainer
 from client.training import Stage, State, snapshot, validation_auroc
 from common.model import ConceptCNN
 from common.selection import BestKept
 from common.shape import ModelShape
-from privacy.trainers import Trainer
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def learn(
     for number in range(1, training.rounds + 1):
         came = [weights[k] for k in running]
         answers = [answers_of(source, came, running, shape, trainer, number) for source in sources]
-        joined = [mean_of(sources, each, k) for k, each in zip(running, zip(*answers, strict=True), strict=True)]
+        each = zip(running, zip(*answers, strict=True), strict=True)
+        joined = [mean_of(sources, own, k, trainer) for k, own in each]
         if watch is not None:
             watch(Round(list(running), came, answers[watched], joined))
         if number > 1:
@@ -104,9 +105,9 @@ def answers_of(
     return [snapshot(model) for model in models]
 
 
-def mean_of(sources: Sequence[Source], answers: Sequence[State], k: int) -> State:
-    """Give the mean of the sources' weights by their encounters to train on, in float64, as Flower's FedAvg."""
-    counts = [len(source.stages[k].train) for source in sources]
+def mean_of(sources: Sequence[Source], answers: Sequence[State], k: int, trainer: Trainer) -> State:
+    """Give the mean of the sources' weights by what they trained on, in float64, as Flower's FedAvg."""
+    counts = [trainer.counted(source.stages[k].train) for source in sources]
     shares = [count / sum(counts) for count in counts]
     result = {}
     for name in answers[0]:

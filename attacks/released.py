@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attacks.bench import Bench, purpose_of
+from attacks.methods.loss import losses
+from attacks.pool import Pool
+from attacks.rounds import Round, learn
 from client.together.scoring import Pools
 from client.training import Encounters, State, half_way, snapshot
 from common.metrics import Floats
 from common.strategies import STRATEGIES
-from privacy.attacks.loss import losses
-from privacy.bench import Bench, purpose_of
-from privacy.pool import Pool
-from privacy.rounds import Round, learn
 
 EVERYONE, COORDINATOR, SUM = "everyone", "coordinator", "sum"
 FEWEST = 3  # sources of a secure sum: of two, each could take its own away and have the other's

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from attacks.bench import Bench
+from attacks.judging import Power, estimate, power
+from attacks.methods import attribute, lira, loss
+from attacks.pool import Pool, some
+from attacks.population import Bools
+from attacks.released import EVERYONE, Released, Scorer
 from client.scores import trainable
 from common.concepts import ABSENT, PRESENT
 from common.metrics import Estimate, Floats, auroc
 from common.seeds import derive
-from privacy.attacks import attribute, lira, loss
-from privacy.bench import Bench
-from privacy.judging import Power, estimate, power
-from privacy.pool import Pool, some
-from privacy.population import Bools
-from privacy.released import EVERYONE, Released, Scorer
 
 Row = dict[str, Any]
 

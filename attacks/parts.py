@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
+from attacks.bench import bench_of
+from attacks.config import BATCHES, Audit, Case
+from attacks.measures import Row, attribute_of, membership, quality
+from attacks.pool import draw
+from attacks.reconstruction import reconstruction
+from attacks.released import release
+from attacks.trainers import Trainer
+from attacks.updates import OF
 from common.files import write_atomically
-from privacy.bench import bench_of
-from privacy.config import BATCHES, Audit, Case
-from privacy.measures import Row, attribute_of, membership, quality
-from privacy.pool import draw
-from privacy.reconstruction import reconstruction
-from privacy.released import release
-from privacy.trainers import Trainer
-from privacy.updates import OF
 
 STEPS = 3  # of a case, for the progress bar
 

@@ -17,43 +17,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from torch import Tensor
 
+from attacks.methods.past import Past
 from client.training import State
-from common.config import Training
 from common.metrics import Floats
 
 _ROUNDING = 2.0**-24  # of a float32, relative
 _MARGIN = 16  # times the rounding that is expected
+_CHANCE = 1e-4  # of saying of a token that nobody has that it is there, where there is noise
+_DEVIATIONS = 4.0  # of noise, from which on a filter's height is not noise
 _RANK = 1e-6  # singular values below this share of the greatest are rounding of the table
 
 Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Past:
-    """What may have happened between two states of the weights.
-
-    Attributes
-    ----------
-    steps : int
-        Of the optimiser.
-    decay : float
-        What weight decay leaves in that many of a weight that has no gradient.
-    """
-
-    steps: int
-    decay: float
-
-    @classmethod
-    def of(cls, training: Training, steps: int) -> Past:
-        """Work out the decay by SGD with Nesterov's momentum."""
-        weight, speed = 1.0, 0.0
-        for _ in range(steps):
-            gradient = training.weight_decay * weight
-            speed = training.momentum * speed + gradient
-            weight -= training.learning_rate * (gradient + training.momentum * speed)
-        return cls(steps, weight)
 
 
 @dataclass(frozen=True)
@@ -105,7 +82,7 @@ class Table:
             Where several numbers of steps are possible, one for each. The one that leaves the fewest winners is taken,
             and of equals the one that explains most.
         """
-        start, end = (np.hstack([kernel, bias[:, None]]) for kernel, bias in (_kernel(before), _kernel(after)))
+        start, end = _wide(before), _wide(after)
         best: tuple[tuple[int, float], NDArray[np.bool_]] | None = None
         for past in pasts:
             change = past.decay * start - end  # (F, D + 1)
@@ -118,9 +95,19 @@ class Table:
         assert best is not None
         return np.vstack([np.zeros(len(start), dtype=bool)[None], best[1][self._place]])
 
+    def beyond(self, before: State, after: State, past: Past) -> NDArray[np.bool_]:
+        """Say which tokens' parts in a change, over all filters, are longer than noise makes them, bool (V,)."""
+        parts = (past.decay * _wide(before) - _wide(after)) @ self._inverse
+        lengths = np.square(parts / (past.spread * self._norms)).sum(axis=0)
+        sure = chi2.sf(lengths, len(parts)) < _CHANCE
+        return np.concatenate([[False], sure[self._place]])
+
 
 def from_everything(table: Table, before: State, after: State, pasts: Sequence[Past]) -> Finding:
     """Attack a change of CNN and head."""
+    if pasts[0].spread:
+        unknown = np.full(len(before["conv.bias"]), np.nan)
+        return Finding(table.beyond(before, after, pasts[0]), unknown)
     won = table.winners(before, after, pasts)
     single = won.sum(axis=0) == 1
     height = np.where(single, (table.projected(before) * won).sum(axis=0), np.nan)
@@ -139,6 +126,7 @@ def from_head(table: Table, before: State, after: State, pasts: Sequence[Past], 
         height = (1 - dropout) * change[output] / errors[output]
         noise = np.abs(after_weights[output]) + np.abs(height * after_biases[output])
         noise = rounding * (noise / np.abs(errors[output]) + np.abs(projected).max())
+        noise += _DEVIATIONS * pasts[0].spread * (1 + np.abs(height)) / np.abs(errors[output])
     height = np.where(height > noise, height, np.nan)
     won = np.abs(projected - height) <= noise
     won[0] = False
@@ -181,6 +169,12 @@ def encounter(found: Finding, projected: Floats, columns: Sequence[Rows], shares
 
 def _kernel(weights: State) -> tuple[Floats, Floats]:
     return _double(weights["conv.weight"])[:, :, 0], _double(weights["conv.bias"])
+
+
+def _wide(weights: State) -> Floats:
+    """Give each filter's kernel and bias, float64 (F, D + 1)."""
+    kernel, bias = _kernel(weights)
+    return np.hstack([kernel, bias[:, None]])
 
 
 def _largest(values: Floats) -> Floats:

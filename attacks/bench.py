@@ -10,6 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from attacks.config import Audit, Case
+from attacks.pool import Pool, some
+from attacks.population import Population, read_population
+from attacks.rounds import Source, learn
+from attacks.trainers import Trainer
 from client.preparation import Prepared, prepare
 from client.scores import enough
 from client.site_file import Site, load_site
@@ -20,11 +25,6 @@ from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.strategies import EVERYTHING, STRATEGIES
 from common.tasks import Embedding
-from privacy.config import Audit, Case
-from privacy.pool import Pool, some
-from privacy.population import Population, read_population
-from privacy.rounds import Source, learn
-from privacy.trainers import Plain, Trainer
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Bench:
     _taught: dict[tuple[str, ...], State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.population: Population = read_population(self.sites[self.name], self.embedding)
+        self.population: Population = read_population(self.sites[self.name], self.embedding, self._whole)
 
     def check(self, cases: Sequence[Case], finding: str | None) -> None:
         """Find out before anything is trained whether every case can be made.
@@ -75,7 +75,7 @@ class Bench:
     def prepared(self, site: str) -> Prepared:
         """Give another site's encounters and table."""
         if site not in self._prepared:
-            self._prepared[site] = prepare(self.sites[site], self.embedding)
+            self._prepared[site] = prepare(self.sites[site], self.embedding, self._whole)
         return self._prepared[site]
 
     def start(self) -> State:
@@ -89,9 +89,9 @@ class Bench:
         models = []
         for name in sources:
             data = self.prepared(name)
-            train, held = data.splits["train"], data.splits["validation"]
+            train, held = data.splits["train"], self._chosen_by(data.splits["validation"])
             models.append(Source(data.table, [self._stage(name, train, held, 0, "train", data.basis)]))
-        self._taught[tuple(sources)] = learn(models, self.start(), self.federation.model, Plain())[0]
+        self._taught[tuple(sources)] = learn(models, self.start(), self.federation.model, self.trainer)[0]
         return self._taught[tuple(sources)]
 
     def sources(self, names: Sequence[str], pool: Pool) -> list[Source]:
@@ -137,6 +137,11 @@ class Bench:
     def _chosen_by(self, validation: Encounters) -> Encounters:
         """Give what the model is chosen by: nothing, where the trainer lets no such score leave."""
         return validation if self.trainer.selects else validation.first(0)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether tables have the rows of all tokens that a site declares, as its agent's have."""
+        return self.federation.privacy is not None
 
     def _usable(self, name: str) -> int:
         """Count another site's encounters to train and to validate with."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from privacy.judging import FALSE, estimate, power
+from attacks.judging import FALSE, estimate, power
 
 SHAPE = (6, 40)
 bools = arrays(bool, SHAPE)

@@ -30,10 +30,10 @@ def audit_model(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Attack what a federation shares of one site, simulated at several sizes, and say how well that works."""
+    from attacks.config import SIZES, plan
+    from attacks.run import run
+    from attacks.summary import show, write
     from common.config import load_federation
-    from privacy.config import SIZES, plan
-    from privacy.run import run
-    from privacy.summary import show, write
 
     given = {"strategies": strategy, "embeddings": embedding and [embedding], "seeds": None if seed is None else [seed]}
     checked = load_federation(federation, {key: value for key, value in given.items() if value})

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from attacks.methods.loss import losses
 from common.metrics import Floats
-from privacy.attacks.loss import losses
 
 _HALF = 0.5  # added to every count, so that what was never seen is not impossible
 

@@ -7,12 +7,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+from attacks.bench import bench_of
+from attacks.config import Audit, Case
+from attacks.noise import trainer_of
+from attacks.parts import STEPS, make
+from attacks.trainers import Trainer
 from common.errors import ConfigError
 from common.files import write_atomically
-from privacy.bench import bench_of
-from privacy.config import Audit, Case
-from privacy.parts import STEPS, make
-from privacy.trainers import Plain, Trainer
 from server.progress import progress
 
 CASES, FILE = "cases", "audit.json"
@@ -28,7 +29,7 @@ def run(audit: Audit, folder: Path, jobs: int = 1, trainer: Trainer | None = Non
     jobs : int
         Processes; the result does not depend on how many.
     trainer : Trainer, optional
-        How the site trains; as it is, without a defence.
+        How sites train; as the federation asks for.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def run(audit: Audit, folder: Path, jobs: int = 1, trainer: Trainer | None = Non
     SitebridgeError
         A site's file, cohort or table cannot be used.
     """
-    chosen = trainer or Plain()
+    chosen = trainer or trainer_of(audit.federation.privacy)
     missing = [case for case in audit.cases if not (folder / CASES / f"{case.name}.json").exists()]
     if missing:
         bench_of(audit, chosen).check(missing, audit.finding)

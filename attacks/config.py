@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.config import Federation, Name, SiteName, site_files
+from common.config import Aggregation, Federation, Name, SiteName, site_files
 from common.errors import ConfigError
 from common.strategies import STRATEGIES
 from common.toml import Declared
@@ -75,8 +75,11 @@ def plan(
         raise ConfigError(
             f"{path}: the attacks are for two classes only; the model predicts {federation.model.predicts}"
         )
-    if federation.aggregation.name != "FedAvg" or federation.aggregation.noise or federation.aggregation.options:
-        raise ConfigError(f"{path}: the attacks know FedAvg alone, without options and noise; remove [aggregation]")
+    joined = federation.aggregation.model_dump(exclude={"likeness"})
+    if joined != Aggregation().model_dump(exclude={"likeness"}):
+        raise ConfigError(
+            f"{path}: the attacks know FedAvg alone, by size, without bound, options and noise; remove [aggregation]"
+        )
     if min(sizes) < _FEWEST:
         raise ConfigError(f"size {min(sizes)} is too small to be a site; expected {_FEWEST} encounters or more")
     cases = [

@@ -90,8 +90,13 @@ class Population:
         return np.asarray(self.values[:, place] == self.columns[place].numbers[value])
 
 
-def read_population(site: Site, embedding: Embedding) -> Population:
+def read_population(site: Site, embedding: Embedding, whole: bool = False) -> Population:
     """Read a site's encounters.
+
+    Parameters
+    ----------
+    whole : bool
+        See `client.preparation.prepare`.
 
     Raises
     ------
@@ -100,9 +105,14 @@ def read_population(site: Site, embedding: Embedding) -> Population:
     """
     cohort = read_cohort(site, embedding.unknown)  # `prepare` puts rows in the place of its tokens
     values = np.concatenate([getattr(cohort, name).tokens for name in SPLITS])
-    data = prepare(site, embedding)
+    data = prepare(site, embedding, whole)
     parts = [data.splits[name] for name in SPLITS]
-    encounters = Encounters(torch.cat([part.tokens for part in parts]), torch.cat([part.labels for part in parts]))
+    known = [part.patients for part in parts if part.patients is not None]
+    encounters = Encounters(
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat(known) if known else None,
+    )
     train, held = len(data.splits["train"]), len(data.splits["validation"])
     columns = _columns(site, embedding, values, encounters.tokens.numpy())
     return Population(site, data.table, data.basis, encounters, values, columns, held / (train + held))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from attacks.population import Bools, Places, Population
 from client.training import Encounters
 from common.seeds import derive
-from privacy.population import Bools, Places, Population
 
 MOST = 10_000
 
@@ -92,4 +92,5 @@ def _classes(population: Population) -> list[Places]:
 def some(encounters: Encounters, places: Sequence[int] | Places) -> Encounters:
     """Give some encounters."""
     chosen = torch.as_tensor(np.asarray(places))
-    return Encounters(encounters.tokens[chosen], encounters.labels[chosen])
+    patients = None if encounters.patients is None else encounters.patients[chosen]
+    return Encounters(encounters.tokens[chosen], encounters.labels[chosen], patients)

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from attacks.config import plan
+from attacks.run import run
+from attacks.summary import COLUMNS
 from common.cli import main
 from common.config import load_federation
 from common.errors import ConfigError
-from privacy.config import plan
-from privacy.run import run
-from privacy.summary import COLUMNS
 
 Write = Callable[..., Path]
 SMALL: dict[str, Any] = {

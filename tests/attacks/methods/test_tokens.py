@@ -10,14 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attacks.methods.past import Past
+from attacks.methods.tokens import Table, encounter, from_everything, from_head
 from client.compact import basis_of
+from client.privacy.randomness import Randomness
+from client.privacy.training import Guard
 from client.training import Encounters, Stage, snapshot, train_round
 from common.config import Training
 from common.model import ConceptCNN, initial_weights
 from common.seeds import derive
 from common.shape import ModelShape
 from common.strategies import EVERYTHING, LINEAR
-from privacy.attacks.tokens import Past, Table, encounter, from_everything, from_head
 
 COLUMNS, VALUES = 9, 2
 V = 1 + COLUMNS * VALUES
@@ -141,3 +144,48 @@ def test_decay_is_what_the_optimiser_leaves() -> None:
         weight.grad.zero_()
         optimiser.step()
     assert Past.of(TRAINING, 7).decay == pytest.approx(weight.item(), rel=1e-12)
+
+
+def test_where_there_is_noise_only_what_is_beyond_it_is_seen() -> None:
+    """Of almost none, the tokens that won without; of very much, none: one token in ten thousand by chance."""
+    counts = {1e-4: 0, 1e3: 0}
+    for seed in range(40):
+        batch = drawn(seed, 6)
+        for noise in counts:
+            model = ConceptCNN(table(25), ModelShape(filters=30), 0.0)
+            model.load_state_dict(initial_weights(25, ModelShape(filters=30), seed))
+            attacked, before = Table(table(25).double().numpy(), np.empty((0, 25))), snapshot(model)
+            training = TRAINING.model_copy(update={"batch_size": 6, "batches": 3})
+            guard = Guard(1.0, noise, Randomness(bytes([seed]) * 32))
+            stage = Stage(batch, batch.first(0), training, EVERYTHING, int, basis=basis_of(model.table), guard=guard)
+            train_round(model, stage, 1)
+            seen = from_everything(attacked, before, snapshot(model), [Past.of(training, 3, noise / 6)]).seen
+            if noise < 1:
+                won = from_everything(attacked, before, _exact(seed, batch, training), [Past.of(training, 3)]).seen
+                counts[noise] += int((seen != won).sum())
+            else:
+                counts[noise] += int(seen.sum())
+    assert counts[1e-4] <= 8  # of 720: what won a filter by little noise hides
+    assert counts[1e3] <= 2
+
+
+def _exact(seed: int, batch: Encounters, training: Training) -> dict[str, torch.Tensor]:
+    """The same steps without noise."""
+    model = ConceptCNN(table(25), ModelShape(filters=30), 0.0)
+    model.load_state_dict(initial_weights(25, ModelShape(filters=30), seed))
+    stage = Stage(batch, batch.first(0), training, EVERYTHING, int, basis=basis_of(model.table), guard=Guard(1.0, 0.0))
+    train_round(model, stage, 1)
+    return snapshot(model)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_spread_is_that_of_noise_in_every_gradient(momentum: float) -> None:
+    training = TRAINING.model_copy(update={"momentum": momentum, "learning_rate": 0.1, "weight_decay": 0.02})
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.nn.Parameter(torch.zeros(200_000, dtype=torch.float64))
+    optimiser = torch.optim.SGD([weights], lr=0.1, momentum=momentum, nesterov=momentum > 0, weight_decay=0.02)
+    for _ in range(12):
+        weights.grad = 0.3 * torch.randn(200_000, dtype=torch.float64, generator=generator)
+        optimiser.step()
+    assert Past.of(training, 12, 0.3).spread == pytest.approx(weights.std().item(), rel=0.01)
+    assert Past.of(training, 12).spread == 0

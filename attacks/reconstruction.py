@@ -9,18 +9,19 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from attacks.bench import Bench
+from attacks.judging import estimate, power
+from attacks.measures import Row, counts_of, figures_of, named
+from attacks.methods import tokens
+from attacks.methods.past import Past
+from attacks.pool import Pool
+from attacks.released import COORDINATOR, SUM
+from attacks.updates import Update, updates
 from client.training import State
 from common.metrics import Floats
 from common.model import NO_TOKEN
 from common.seeds import derive
 from common.strategies import CNN, STRATEGIES
-from privacy.attacks import tokens
-from privacy.bench import Bench
-from privacy.judging import estimate, power
-from privacy.measures import Row, counts_of, figures_of, named
-from privacy.pool import Pool
-from privacy.released import COORDINATOR, SUM
-from privacy.updates import Update, updates
 
 MOST = 32  # changes of each kind
 ROUND = "round"  # all that a message asks for
@@ -41,14 +42,21 @@ def reconstruction(bench: Bench, strategy: str, sources: Sequence[str], pool: Po
     if found[0].joined is not None:
         others = [_rows(bench.prepared(name).table) for name in sources if name != bench.name]
         table = tokens.Table(own, np.concatenate(others)[1:])
-        seen = [attack(table, each.came, each.joined, each.pasts) for each in found if each.joined is not None]
+        seen = [
+            attack(table, each.came, each.joined, _of_mean(each.pasts, len(sources))) for each in found if each.joined
+        ]
         yield _judged(bench, found, seen, shares, SUM, batch)
 
 
 def _from_head(
-    dropout: float, table: tokens.Table, came: State, answered: State, pasts: Sequence[tokens.Past]
+    dropout: float, table: tokens.Table, came: State, answered: State, pasts: Sequence[Past]
 ) -> tokens.Finding:
     return tokens.from_head(table, came, answered, pasts, dropout)
+
+
+def _of_mean(pasts: Sequence[Past], sources: int) -> list[Past]:
+    """Give the pasts of the mean over sources that have as many encounters each, and noise of their own."""
+    return [replace(past, spread=past.spread / sources**0.5) for past in pasts]
 
 
 def _judged(
@@ -60,7 +68,7 @@ def _judged(
     scores = np.stack([tokens.scores(each, shares) for each in seen])
     plain = np.broadcast_to(shares, scores.shape)
     counted, seed = np.ones(truth.shape, dtype=bool), derive(bench.seed, "judging")
-    counted[:, NO_TOKEN] = False
+    counted[:, NO_TOKEN], counted[:, shares == 0] = False, False
     with_change, without = (power(each, truth, counted, seed) for each in (scores, plain))
     hits, said, there = int((sure & truth).sum()), int(sure.sum()), int((truth & counted).sum())
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privacy.attacks import attribute
+from attacks.methods import attribute
 
 
 def test_the_score_is_the_log_of_the_posterior_odds() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from attacks.methods.past import Past
 from client.together import train_steps_together, train_together
-from client.training import Stage
+from client.training import Encounters, Stage
 from common.model import ConceptCNN
 
 Steps = Sequence[tuple[str, ...]]
@@ -53,6 +55,12 @@ class Trainer(Protocol):
             Parts of the model that learn, one training after the other, as `common.strategies` has them.
         """
 
+    def counted(self, train: Encounters) -> int:
+        """Count what the site says that it trained on, by which the mean over sources weighs it."""
+
+    def pasts(self, stage: Stage) -> list[Past]:
+        """Give what may have happened to the weights in one message's training, as whoever knows the settings."""
+
 
 class Plain:
     """Training as it is, to the bit (`client.together`)."""
@@ -66,6 +74,18 @@ class Plain:
     def tune(self, models: Sequence[ConceptCNN], stages: Sequence[Stage], steps: Steps) -> None:
         """Train some parts and then others, each time from the best of before."""
         train_steps_together(models, stages, steps)
+
+    def counted(self, train: Encounters) -> int:
+        """Count encounters."""
+        return len(train)
+
+    def pasts(self, stage: Stage) -> list[Past]:
+        """Give every number of steps that is possible: of one round by itself, the best epoch is kept."""
+        training = stage.training
+        epoch = math.ceil(len(stage.train) / training.batch_size) if training.batches == "all" else training.batches
+        if training.rounds > 1:
+            return [Past.of(training, epoch * training.epochs)]
+        return [Past.of(training, epoch * number) for number in range(1, training.epochs + 1)]
 
 
 def _of_round(stage: Stage, number: int) -> Stage:

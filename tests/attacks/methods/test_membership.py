@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from privacy.attacks import lira, loss
-from privacy.judging import estimate, power
+from attacks.judging import estimate, power
+from attacks.methods import lira, loss
 
 
 def drawn(models: int, encounters: int, gap: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
