@@ -119,6 +119,10 @@ def _meds() -> tuple[bytes, bytes]:
     return _parquet(pa.table(columns)), _parquet(pa.table(codes))
 
 
+def _nothing(data: bytes) -> str:
+    return ""
+
+
 def _header(data: bytes) -> str:
     """Give the first line of a CSV, which is no patient's."""
     return data.replace(b"\r", b"\n").lstrip(b"\n\xef\xbb\xbf").split(b"\n")[0].decode("utf-8", "replace")
@@ -153,9 +157,9 @@ def readers() -> list[Reader]:
         *(Reader(f"CSV, {kind}", "text", (csv,), partial(_site, kind, "csv"), _header) for kind in SITE),
         *(Reader(f"Parquet, {kind}", "parquet", (parquet,), partial(_site, kind, "parquet"), _names) for kind in SITE),
         Reader("extracted table", "bytes", (_parquet(origin),), _origin),
-        Reader("FHIR", "json lines", (_NDJSON,), partial(_records, "a.ndjson", fhir, {})),
-        Reader("FHIR without a zone", "json lines", (_NDJSON,), partial(_records, "a.ndjson", bare, {})),
-        Reader("FHIR, compressed", "gzip", (gzip.compress(_NDJSON),), partial(_records, "a.ndjson.gz", fhir, {})),
+        Reader("FHIR", "json lines", (_NDJSON,), partial(_records, "a.ndjson", fhir, {}), _nothing),
+        Reader("FHIR without a zone", "json lines", (_NDJSON,), partial(_records, "a.ndjson", bare, {}), _nothing),
+        Reader("FHIR, compressed", "gzip", (gzip.compress(_NDJSON),), partial(_records, "a.ndjson.gz", fhir, {}), _nothing),
         Reader("MEDS", "parquet", (events,), partial(_records, where, by_column, {said: codes}), _names),
         Reader("MEDS without visits", "parquet", (events,), partial(_records, where, by_time, {said: codes}), _names),
         Reader("MEDS codes", "parquet", (codes,), partial(_records, said, by_column, {where: events}), _names),

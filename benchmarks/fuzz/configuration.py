@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def _approval() -> bytes:
 
     said: dict[str, Any] = {name: "x" for name in Approval.model_fields if name != "federation"}
     content = FEDERATION.model_dump(mode="json", exclude_none=True)
+    said["at"] = datetime(2026, 1, 1, tzinfo=UTC)
     return tomli_w.dumps(said | {"digest": digest(FEDERATION), "federation": content}).encode()
 
 

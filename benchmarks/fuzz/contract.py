@@ -35,14 +35,14 @@ class Reader:
     read : callable
         Reads bytes, with a scratch folder of its own; raises a `SitebridgeError` for what is not good.
     public : callable
-        Gives the part of an input that a message may repeat, such as a table's header.
+        Gives the part of an input that a message may repeat: all, or of a cohort's table the header.
     """
 
     name: str
     form: str
     seeds: tuple[bytes, ...]
     read: Callable[[bytes, Path], object]
-    public: Callable[[bytes], str] = lambda data: ""
+    public: Callable[[bytes], str] = lambda data: data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)

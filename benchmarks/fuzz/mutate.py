@@ -218,7 +218,7 @@ def _gzip(data: bytes, rng: random.Random) -> bytes:
 
 def _bomb(data: bytes, rng: random.Random) -> bytes:
     """Make something short of something long."""
-    return gzip.compress(rng.choice([b"[", b"\n", b"0", b'{"resourceType":"Patient",']) * (1 << 24), 9)
+    return gzip.compress(rng.choice([b"[", b" ", b"0", b'{"resourceType":"Patient",']) * (1 << 24), 9)
 
 
 def _npz(data: bytes, rng: random.Random) -> bytes:

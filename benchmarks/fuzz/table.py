@@ -70,7 +70,7 @@ def _model() -> bytes:
     return to_bytes(TrainedModel(key, weights, shape, EMBEDDING, 0.5, known, ("0123456789abcdef",), "small"))
 
 
-_ORIGIN = Origin(**{name: "x" for name in Origin.__dataclass_fields__ if name != "more"})
+_ORIGIN = Origin(**{name: "x" for name in Origin.__dataclass_fields__ if name != "more"}, more={})
 
 
 def _cache(data: bytes, folder: Path) -> object:
