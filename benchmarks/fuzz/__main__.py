@@ -52,7 +52,8 @@ def main(target: str, minutes: Minutes = 10.0, found: Found = Path("fuzz-found")
 
     def one(data: bytes) -> None:
         if time.monotonic() > until:
-            print(f"{target}: {sum(counted):,} inputs in {minutes:g} minutes, {len(findings)} different findings")
+            spent = f"{minutes:g} minutes ({time.process_time():,.0f} seconds of the processor)"
+            print(f"{target}: {sum(counted):,} inputs in {spent}, {len(findings)} different findings")
             for reader, count in zip(readers, counted, strict=True):
                 print(f"  {reader.name}: {count:,}")
             for name, times in findings.items():

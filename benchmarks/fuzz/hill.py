@@ -47,7 +47,7 @@ SITE = {
     "column": _COLUMN,
     "hash": _HEAD + '[split]\nby = "hash"\ntest = 0.5\nseed = 3\n',
     "date": _HEAD + '[split]\nby = "date"\ncolumn = "day"\ntest_from = 2020-02-15\nvalidation = 0.3\n',
-    "where": _HEAD.replace("[cohort.label]", '[cohort.where]\nward = ["b", "quincunx"]\n[cohort.label]')
+    "where": _HEAD.replace("[cohort.label]", '[cohort.where]\nward = ["b"]\n[cohort.label]')
     + '[split]\nby = "date"\ncolumn = "day"\nformat = "%Y-%m-%d"\ntest_from = 2020-02-15\n',
     "others": _HEAD.replace('{ fever = "C0015967", cough = "cough" }', '"others"\nignore = ["ward", "day", "part"]')
     + '[split]\nby = "hash"\ntest = 0.5\n',

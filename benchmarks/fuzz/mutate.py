@@ -197,7 +197,7 @@ def _column(old: Any, rows: int, rng: random.Random) -> Any:
         (small, [pa.int8(), pa.uint8(), pa.uint64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.decimal128(30, 5)]),
         (texts, [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]),
         (floats, [pa.float64(), pa.float32(), pa.float16(), pa.dictionary(pa.int8(), pa.float64())]),
-        ([[text] for text in texts], [pa.list_(pa.string()), pa.list_(pa.string(), 1), pa.map_(pa.string(), pa.int8())]),
+        ([[text] for text in texts], [pa.list_(pa.string()), pa.list_(pa.string(), 1)]),
         ([{"a": number} for number in numbers], [pa.struct([("a", pa.int64())])]),
         ([None] * rows, [pa.null(), pa.int32(), pa.string()]),
     ]

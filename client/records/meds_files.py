@@ -128,4 +128,5 @@ _TYPES = {
     "code": TEXT,
     "numeric_value": ("numbers", _is_number),
     "text_value": TEXT,
+    "unit": _NAME,
 }
