@@ -114,7 +114,10 @@ class Clock:
             return self._texts(values, where)
         none = np.zeros(len(values), dtype=np.bool_)
         if pa.types.is_date(values.type):
-            first = values.cast(TIME)
+            try:
+                first = values.cast(TIME)
+            except pa.ArrowException:  # whose words quote the day
+                raise CohortError(f"{where}: holds days that no calendar has; {EXPECTED}") from None
             return Moments(first, pc.add(first, pa.scalar(_DAY - _TICK, pa.duration("us"))), none)
         if not pa.types.is_timestamp(values.type):
             raise CohortError(f"{where}: holds {values.type}; {EXPECTED}")
@@ -129,7 +132,10 @@ class Clock:
             return values
         missing = np.asarray(values.is_null())
         known: Times = values.cast(pa.int64()).fill_null(0).to_numpy().view("M8[us]")  # on the clock of UTC
-        read = _convert(known, self._zone or zone)
+        try:
+            read = _convert(known, self._zone or zone)
+        except (ValueError, KeyError, OverflowError):  # such as +25:00, which Arrow takes
+            raise CohortError(f"{where}: holds {values.type}, of a zone that there is none of; {EXPECTED}") from None
         self._note((read - known)[~missing].astype("m8[s]").astype(np.int64), False, where)
         return _array(read, missing)
 

@@ -77,7 +77,7 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     file = _opened(path)
     try:
         yield from file.iter_batches(batch_size=BATCH, columns=list(columns))
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
     finally:
         file.close()
@@ -86,15 +86,19 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 def read_small(path: Path) -> pa.Table:
     """Read a whole file, such as that of the codes."""
     try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError):
+        table = pq.read_table(path)
+        _ = table.column_names
+        return table
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
 
 
 def _opened(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+        file = pq.ParquetFile(path)
+        _ = file.schema_arrow.names  # one that is not UTF-8 shows only when it is read
+        return file
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
 
 

@@ -67,5 +67,5 @@ def _parquet(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pa_parquet.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=BATCH, columns=list(names))
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_NO_PARQUET}") from None
