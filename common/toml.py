@@ -53,7 +53,9 @@ def parse(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{path}: cannot be read as a text file; expected TOML in UTF-8") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not valid TOML: lists and tables lie deeper in each other than any key needs") from None
+        raise ConfigError(
+            f"{path}: not valid TOML: lists and tables lie deeper in each other than any key needs"
+        ) from None
     except ValueError as error:  # tomllib's own, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 

@@ -69,7 +69,9 @@ class Journal:
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a mapping
             question, entry = record["question"], _entry(record, arrays)
         except Exception:  # whatever the disk made of it
-            raise ConfigError(f"{path}: damaged; remove it and what follows it, and those answers are asked anew") from None
+            raise ConfigError(
+                f"{path}: damaged; remove it and what follows it, and those answers are asked anew"
+            ) from None
         if question != _digest(messages):
             raise ConfigError(f"{path}: answers another question; resume with the run's own configuration and software")
         return entry

@@ -87,7 +87,15 @@ def main(target: str, minutes: Minutes = 10.0, found: Found = Path("fuzz-found")
         for which, reader in enumerate(readers):
             for number, good in enumerate(reader.seeds):
                 (Path(corpus) / f"{which}-{number}").write_bytes(bytes([which]) + good)
-        options = [f"-max_len={_LONGEST}", f"-seed={seed}", "-rss_limit_mb=0", "-verbosity=0", "-timeout=300", "-report_slow_units=300", corpus]
+        options = [
+            f"-max_len={_LONGEST}",
+            f"-seed={seed}",
+            "-rss_limit_mb=0",
+            "-verbosity=0",
+            "-timeout=300",
+            "-report_slow_units=300",
+            corpus,
+        ]
         atheris.Setup(["fuzz", *options], one, custom_mutator=change)
         atheris.Fuzz()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,9 @@ _FHIR: list[dict[str, Any]] = [
 ]
 _NDJSON = "\n".join(json.dumps(resource) for resource in _FHIR).encode() + b"\n"
 
-_ENCOUNTERS = b"encounter,patient,start,end,kind,birth\ne1,quincunx,2009-03-05T12:00:00,2009-03-06,emergency,1950-01-01\n"
+_ENCOUNTERS = (
+    b"encounter,patient,start,end,kind,birth\ne1,quincunx,2009-03-05T12:00:00,2009-03-06,emergency,1950-01-01\n"
+)
 _EVENTS = b"""patient,encounter,time,until,code,text,absent,number,unit,answer
 quincunx,e1,2009-03-05T12:00:00,,LOINC 8310-5,fever,false,38.5,Cel,quincunx
 quincunx,,2009-03-05,2009-03-06,local:x y,"a, b",1,,,
@@ -143,7 +144,9 @@ def readers() -> list[Reader]:
     bare = FhirSection(kind="fhir", folder=".", condition_time="recorded")
     tables = TablesSection(kind="tables", encounters="encounters.csv", events="events.csv")
     marks = {"starts": {"VISIT//*": "emergency"}, "end": ["VISIT_END"]}
-    by_column = MedsSection.model_validate({"kind": "meds", "folder": ".", "encounters": marks | {"column": "visit_id"}})
+    by_column = MedsSection.model_validate(
+        {"kind": "meds", "folder": ".", "encounters": marks | {"column": "visit_id"}}
+    )
     by_time = MedsSection.model_validate({"kind": "meds", "folder": ".", "encounters": marks, "midnight": "day"})
     events, codes = _meds()
     where, said = "data/train/0.parquet", "metadata/codes.parquet"
@@ -151,20 +154,23 @@ def readers() -> list[Reader]:
     of_tables = [Reader(name, "text", (both[name],), partial(_records, name, tables, both), _header) for name in both]
     as_parquet = TablesSection(kind="tables", encounters="encounters.parquet", events="events.parquet")
     wide = {f"{Path(name).stem}.parquet": _parquet(pa_csv.read_csv(io.BytesIO(both[name]))) for name in both}
-    of_tables += [Reader(name, "parquet", (wide[name],), partial(_records, name, as_parquet, wide), _names) for name in wide]
-    origin = pa.table({"a": [1]}).replace_schema_metadata({"sitebridge": '{"definition": "a", "digest": "b", "records": "fhir"}'})
+    of_tables += [
+        Reader(name, "parquet", (wide[name],), partial(_records, name, as_parquet, wide), _names) for name in wide
+    ]
+    origin = pa.table({"a": [1]}).replace_schema_metadata(
+        {"sitebridge": '{"definition": "a", "digest": "b", "records": "fhir"}'}
+    )
     return [
         *(Reader(f"CSV, {kind}", "text", (csv,), partial(_site, kind, "csv"), _header) for kind in SITE),
         *(Reader(f"Parquet, {kind}", "parquet", (parquet,), partial(_site, kind, "parquet"), _names) for kind in SITE),
         Reader("extracted table", "bytes", (_parquet(origin),), _origin),
         Reader("FHIR", "json lines", (_NDJSON,), partial(_records, "a.ndjson", fhir, {}), _nothing),
         Reader("FHIR without a zone", "json lines", (_NDJSON,), partial(_records, "a.ndjson", bare, {}), _nothing),
-        Reader("FHIR, compressed", "gzip", (gzip.compress(_NDJSON),), partial(_records, "a.ndjson.gz", fhir, {}), _nothing),
+        Reader(
+            "FHIR, compressed", "gzip", (gzip.compress(_NDJSON),), partial(_records, "a.ndjson.gz", fhir, {}), _nothing
+        ),
         Reader("MEDS", "parquet", (events,), partial(_records, where, by_column, {said: codes}), _names),
         Reader("MEDS without visits", "parquet", (events,), partial(_records, where, by_time, {said: codes}), _names),
         Reader("MEDS codes", "parquet", (codes,), partial(_records, said, by_column, {where: events}), _names),
         *of_tables,
     ]
-
-
-

@@ -13,7 +13,6 @@ from benchmarks.fuzz.wire import FEDERATION
 from client.approvals import Approval
 from client.extraction.definition import read_definition
 from client.extraction.site import read_source
-
 from client.records.section import open_records
 from client.site_file import load_site
 from common.config import digest, load_federation, site_files
@@ -120,12 +119,14 @@ def readers() -> list[Reader]:
     return [
         Reader("federation file", "toml", federations, _file("federation.toml", _federation)),
         Reader("site file", "toml", sites, _file("site.toml", load_site, hill_csv=TABLE)),
-        Reader("study file", "toml", _shipped("studies/heart.toml", "studies/flu-viruses.toml"), _file("study.toml", load_study)),
+        Reader(
+            "study file",
+            "toml",
+            _shipped("studies/heart.toml", "studies/flu-viruses.toml"),
+            _file("study.toml", load_study),
+        ),
         Reader("definition", "toml", definition, _file("flu.cohort.toml", read_definition)),
         Reader("site file with records", "toml", defined, _file("site.toml", _source, flu_cohort_toml=definition[0])),
         Reader("coordinator's settings", "toml", (_SETTINGS.encode(),), _file("coordinator.toml", read_settings)),
         Reader("approval", "toml", (_approval(),), _file("a.toml", lambda path: read_toml(path, Approval))),
     ]
-
-
-

@@ -88,7 +88,9 @@ def _unfit(reader: Reader, data: bytes, error: SitebridgeError) -> Finding | Non
     ]
     for name, wrong in faults:
         if wrong:
-            return Finding(f"{reader.name}: {type(error).__name__} at {_place(error)} with {name}", f"{str(error)!a:.400}")
+            return Finding(
+                f"{reader.name}: {type(error).__name__} at {_place(error)} with {name}", f"{str(error)!a:.400}"
+            )
     return None
 
 

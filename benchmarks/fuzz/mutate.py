@@ -134,12 +134,18 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
     way = rng.random()
     if said and way < 0.6:
         key = rng.choice(list(said))
-        said[key] = (_json if said[key].startswith("{") else some_bytes)(said[key].encode(), rng).decode("utf-8", "replace")
+        said[key] = (_json if said[key].startswith("{") else some_bytes)(said[key].encode(), rng).decode(
+            "utf-8", "replace"
+        )
     elif way < 0.8:
         header = some_value(header, rng)
     else:
         place = rng.randrange(len(body) // 4 or 1) * 4
-        body = body[:place] + struct.pack("<f", rng.choice([1e38, float("nan"), float("inf"), 0.0, -1.0])) + body[place + 4 :]
+        body = (
+            body[:place]
+            + struct.pack("<f", rng.choice([1e38, float("nan"), float("inf"), 0.0, -1.0]))
+            + body[place + 4 :]
+        )
     return _joined(header, body)
 
 
@@ -169,7 +175,9 @@ def _parquet(data: bytes, rng: random.Random) -> bytes:
     name, rows = table.column_names[place], table.num_rows
     way = rng.random()
     if way < 0.75:
-        table = table.set_column(place, rng.choice([name, name, name, "x\ny", ""]), _column(table.column(place), rows, rng))
+        table = table.set_column(
+            place, rng.choice([name, name, name, "x\ny", ""]), _column(table.column(place), rows, rng)
+        )
     elif way < 0.85:
         table = table.append_column(rng.choice(table.column_names), table.column(place))
     elif way < 0.9:
@@ -195,7 +203,10 @@ def _column(old: Any, rows: int, rng: random.Random) -> Any:
         (numbers, [pa.int64(), pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.duration("us")]),
         (numbers, [pa.date64(), pa.timestamp("s"), pa.timestamp("us", "Europe/Vienna"), pa.timestamp("ms", "+25:00")]),
         (small, [pa.int8(), pa.uint8(), pa.uint64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.decimal128(30, 5)]),
-        (texts, [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]),
+        (
+            texts,
+            [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()],
+        ),
         (floats, [pa.float64(), pa.float32(), pa.float16(), pa.dictionary(pa.int8(), pa.float64())]),
         ([[text] for text in texts], [pa.list_(pa.string()), pa.list_(pa.string(), 1)]),
         ([{"a": number} for number in numbers], [pa.struct([("a", pa.int64())])]),

@@ -16,11 +16,9 @@ from benchmarks.fuzz.keys import home, join_request, welcome
 from client.boundary import read_task
 from client.frames import answer_in, encode, header_of, receive, request_in
 from client.home.join import join
-
 from common import __version__
 from common.config import Federation, merge, preset_of
 from common.embeddings import builtin_table, load_table
-
 from common.grid import InProcessGrid
 from common.shape import ModelShape
 from common.strategies import EVERYTHING
@@ -143,7 +141,12 @@ def _json(content: Any) -> bytes:
 
 def _message(config: dict[str, Any], figures: dict[str, Any], name: str, values: Any) -> bytes:
     array = Array(values)
-    said = {"dtype": array.dtype, "shape": list(array.shape), "stype": array.stype, "data": array.data.decode("latin-1")}
+    said = {
+        "dtype": array.dtype,
+        "shape": list(array.shape),
+        "stype": array.stype,
+        "data": array.data.decode("latin-1"),
+    }
     return _json({"config": config, "figures": figures, "arrays": {ARRAYS: {name: said}} if name else {}})
 
 
@@ -161,12 +164,21 @@ def _seeds() -> dict[str, tuple[bytes, ...]]:
     words = [{"code": a.code, "site": a.site, "facts": a.facts, "withheld": " ".join(a.withheld)} for a in answers]
     crossing = vars(Crossing("minilm", 7, "training", 1, "hill", "back", everything, SIZE, 100))
     said = {key: value for key, value in vars(answers[0]).items() if key != "arrays"}
-    record = {"question": _NOTHING, "answers": {"hill": said}, "crossings": [crossing], "absent": [], "failed": {"lake": "late"}}
+    record = {
+        "question": _NOTHING,
+        "answers": {"hill": said},
+        "crossings": [crossing],
+        "absent": [],
+        "failed": {"lake": "late"},
+    }
     kept = safetensors.numpy.save({f"hill/{everything}": flat}, metadata={"journal": json.dumps(record)})
     return {
         "request": tuple(encode(header_of(r), r.arrays)[0] for r in requests),
         "answer": tuple(encode(header_of(a), a.arrays)[0] for a in answers),
-        "reply": tuple(_message(w, dict(a.figures), everything if a.arrays else "", flat) for w, a in zip(words, answers, strict=True)),
+        "reply": tuple(
+            _message(w, dict(a.figures), everything if a.arrays else "", flat)
+            for w, a in zip(words, answers, strict=True)
+        ),
         "message": (_message({"task": requests[0].task, "proximal-mu": 0.1}, {}, everything, flat),),
         "array": (Array(flat).data, Array(flat.astype(np.float64)).data, Array(flat[:, None]).data),
         "journal": (kept,),
@@ -189,7 +201,6 @@ def readers() -> list[Reader]:
     """Give every way in over the wire."""
     seeds = _seeds()
 
-
     return [
         Reader("request", "frame", seeds["request"], _read_request),
         Reader("answer", "frame", seeds["answer"], _read_answer),
@@ -211,6 +222,3 @@ def _read_facts(data: bytes, folder: Path) -> object:
     """A greeting's facts, changed inside of the message that carries them."""
     config = {"code": "ok", "site": "hill", "facts": data.decode("utf-8", "replace"), "withheld": ""}
     return _read_reply(_json({"config": config, "figures": {}, "arrays": {}}), folder)
-
-
-

@@ -110,7 +110,7 @@ class Clock:
     def read(self, values: Any, where: str = "records") -> Moments:
         """Give what can be read of each time, and which cannot; see `local`."""
         values = _plain(values)
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if pa.types.is_string(values.type):
             return self._texts(values, where)
         none = np.zeros(len(values), dtype=np.bool_)
         if pa.types.is_date(values.type):
@@ -186,7 +186,9 @@ def _plain(values: Any) -> Any:
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
+    kind = values.type
+    wide = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)  # as other libraries write text
+    return values.cast(pa.string()) if wide or pa.types.is_null(kind) else values
 
 
 def _array(times: Times, missing: Mask) -> Any:

@@ -83,6 +83,13 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         file.close()
 
 
+def with_dictionary(texts: Any) -> Any:
+    """Give texts as text with a dictionary that has no null."""
+    if pa.types.is_dictionary(texts.type) and not texts.dictionary.null_count:
+        return texts
+    return texts.cast(pa.string()).dictionary_encode()
+
+
 def read_small(path: Path) -> pa.Table:
     """Read a whole file, such as that of the codes."""
     try:

@@ -18,14 +18,16 @@ import pytest
 import safetensors.numpy
 from flwr.app import ConfigRecord, Message, RecordDict
 
+from benchmarks.fuzz.hill import SITE
 from client.boundary import read_task
+from client.cohorts.reader import read_header
 from client.embedding.importing import import_table
 from client.frames import FrameError, answer_in, receive, request_in
 from client.home.keys import read_certificate
-from client.cohorts.reader import read_header
 from client.records.clock import Clock
 from client.records.meds import MedsSection, open_records
 from client.records.section import read_section
+from client.site_file import load_site
 from client.told import _read as read_told
 from common.config import load_federation
 from common.embeddings import Fingerprint, builtin_table, load_table
@@ -98,6 +100,12 @@ def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
     for name in ("a\0b", "x" * 5000, "circle"):
         with pytest.raises(ConfigError, match="no file can be reached by this path"):
             resolve(name, tmp_path)
+
+
+def test_a_cohort_file_that_no_file_can_be(tmp_path: Path) -> None:
+    site = SITE["others"].replace("hill.csv", "x" * 5000 + ".csv")
+    with pytest.raises(ConfigError, match="no file can be reached by this path"):
+        load_site(write(tmp_path / "site.toml", site))
 
 
 def test_a_kind_of_records_that_is_a_list() -> None:
@@ -210,7 +218,7 @@ def test_a_memory_of_cohorts_that_is_another_s(tmp_path: Path) -> None:
 
 def test_a_certificate_whose_parts_cannot_be_read() -> None:
     with pytest.raises(ConfigError, match="expected one certificate in PEM"):
-        read_certificate(_certificate().replace(b"\x01\x01\xff", b"\x01\x01\x07"), "ca")
+        read_certificate(_certificate().replace(b"\x30\x06\x01\x01\xff", b"\x30\x06\x01\x01\x07"), "ca")
 
 
 def _certificate() -> Any:
@@ -278,6 +286,19 @@ def test_meds_codes_of_another_type(column: str, values: list[Any], tmp_path: Pa
     codes = {"code": ["a"], "description": ["b"], "parent_codes": [["c"]]} | {column: values}
     with pytest.raises(CohortError, match=f'the column "{column}" holds'):
         meds(tmp_path, codes)
+
+
+def test_a_meds_code_that_is_null_in_its_dictionary(tmp_path: Path) -> None:
+    codes = pa.DictionaryArray.from_arrays(pa.array([1], pa.int32()), pa.array(["LOINC//1", None]))
+    records = meds(tmp_path, code=codes)
+    assert sum(batch.num_rows for batch in records.encounters()) == 0
+    assert sum(batch.num_rows for batch in records.events(None)) == 0
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_times_in_other_libraries_text(kind: Any) -> None:
+    read = Clock(None).local(pa.array(["2009-03-05T12:00:00.5"], kind))
+    assert str(read[0]) == "2009-03-05 12:00:00.500000"
 
 
 def test_a_meds_column_of_units_that_is_none(tmp_path: Path) -> None:
