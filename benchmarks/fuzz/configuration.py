@@ -79,7 +79,7 @@ def _federation(path: Path) -> object:
 
 
 def _source(path: Path) -> object:
-    file, _, records = read_source(path)
+    _, _, records = read_source(path)
     return open_records(records, path.parent)
 
 

@@ -108,7 +108,7 @@ def _toml(data: bytes, rng: random.Random) -> bytes:
 
 def _frame(data: bytes, rng: random.Random) -> bytes:
     """Change a frame's header and make its length right."""
-    magic, version, words, body = struct.unpack(">4sHIQ", data[:18])
+    magic, version, words, _ = struct.unpack(">4sHIQ", data[:18])
     header = (some_bytes if rng.random() < 0.3 else _nested)(data[18 : 18 + words], rng)
     rest = data[18 + words :]
     if rest and rng.random() < 0.5:

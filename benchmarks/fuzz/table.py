@@ -74,7 +74,7 @@ _ORIGIN = Origin(**{name: "x" for name in Origin.__dataclass_fields__ if name !=
 
 
 def _cache(data: bytes, folder: Path) -> object:
-    """A damaged part is thrown away, and no error."""
+    """Read a part; a damaged one is thrown away, and no error."""
     cache = VectorCache(folder, _ORIGIN)
     cache.folder.mkdir(parents=True, exist_ok=True)
     (cache.folder / "probes.safetensors").write_bytes(data)

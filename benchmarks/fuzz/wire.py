@@ -219,6 +219,6 @@ def _facts(replies: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def _read_facts(data: bytes, folder: Path) -> object:
-    """A greeting's facts, changed inside of the message that carries them."""
+    """Read a greeting's facts, inside of the message that carries them."""
     config = {"code": "ok", "site": "hill", "facts": data.decode("utf-8", "replace"), "withheld": ""}
     return _read_reply(_json({"config": config, "figures": {}, "arrays": {}}), folder)

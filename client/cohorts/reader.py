@@ -127,7 +127,9 @@ def _parquet_batches(path: Path, names: Sequence[str], coded: Sequence[str]) -> 
     try:
         nested = {field.name for field in pa_parquet.read_schema(path) if pa.types.is_nested(field.type)}
         with pa_parquet.ParquetFile(path, read_dictionary=[name for name in coded if name not in nested]) as file:
-            yield from file.iter_batches(ROWS, columns=list(names))
+            for batch in file.iter_batches(ROWS, columns=list(names)):
+                batch.validate(full=True)  # Arrow itself looks neither at a dictionary's indices nor at UTF-8
+                yield batch
     except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: cannot be read as Parquet; export it again") from None
 

@@ -71,9 +71,14 @@ def _read(path: Path) -> Arrays:
         raise TableError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            return {name: _array(item) for name, item in file.items()}
+            return {_text(name): _array(item) for name, item in file.items()}
     except Exception:  # h5py tells of a broken file in many ways
         raise TableError(f"{path}: not an HDF5 file, or a damaged one") from None
+
+
+def _text(name: str | bytes) -> str:
+    """Give a data set's name, which h5py leaves as bytes where it is not UTF-8."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def _array(item: Any) -> npt.NDArray[Any]:

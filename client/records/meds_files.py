@@ -76,7 +76,9 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """
     file = _opened(path)
     try:
-        yield from file.iter_batches(batch_size=BATCH, columns=list(columns))
+        for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+            batch.validate(full=True)  # Arrow itself looks neither at a dictionary's indices nor at UTF-8
+            yield batch
     except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
     finally:
@@ -95,6 +97,7 @@ def read_small(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
         _ = table.column_names
+        table.validate(full=True)
         return table
     except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None

@@ -20,13 +20,16 @@ from flwr.app import ConfigRecord, Message, RecordDict
 
 from benchmarks.fuzz.hill import SITE
 from client.boundary import read_task
-from client.cohorts.reader import read_header
+from client.cohorts.reader import read_header, read_table
 from client.embedding.importing import import_table
 from client.frames import FrameError, answer_in, receive, request_in
 from client.home.keys import read_certificate
 from client.records.clock import Clock
+from client.records.contract import Account, Codebook
 from client.records.meds import MedsSection, open_records
+from client.records.meds_files import with_dictionary
 from client.records.section import read_section
+from client.records.table_codes import CodeReader
 from client.site_file import load_site
 from client.told import _read as read_told
 from common.config import load_federation
@@ -194,6 +197,14 @@ def test_an_hdf5_table_that_announces_more_than_it_holds(tmp_path: Path) -> None
         import_table(path, model="m")
 
 
+def test_an_hdf5_table_with_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "table.h5"
+    with h5py.File(path, "w") as file:
+        file["C1\udcff".encode("utf-8", "surrogateescape")] = np.ones((1, 3), np.float32)
+    with pytest.raises(TableError, match=r"no data set is named"):
+        import_table(path, model="m")
+
+
 @pytest.mark.parametrize("about", [DEEP, '{"format": []}', "[]"])
 def test_a_model_with_other_settings(about: str, tmp_path: Path) -> None:
     path = write(tmp_path / "m", safetensors.numpy.save({"a": np.zeros(1, np.float32)}, metadata={"sitebridge": about}))
@@ -262,6 +273,14 @@ def test_a_column_s_name_that_is_not_utf_8(tmp_path: Path) -> None:
         read_header(path)
 
 
+def test_cells_that_are_not_utf_8(tmp_path: Path) -> None:
+    """Arrow reads them, as it reads a dictionary's indices past its end; only a full check finds either."""
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, *pa.array([b"\xff"]).buffers()[1:]])
+    path = write(tmp_path / "hill.parquet", parquet({"a": broken}))
+    with pytest.raises(CohortError, match="cannot be read as Parquet"):
+        read_table(path, ["a"])
+
+
 def meds(folder: Path, codes: dict[str, Any] | None = None, **columns: Any) -> Any:
     for name in ("data", "metadata"):
         (folder / name).mkdir()
@@ -288,11 +307,17 @@ def test_meds_codes_of_another_type(column: str, values: list[Any], tmp_path: Pa
         meds(tmp_path, codes)
 
 
-def test_a_meds_code_that_is_null_in_its_dictionary(tmp_path: Path) -> None:
-    codes = pa.DictionaryArray.from_arrays(pa.array([1], pa.int32()), pa.array(["LOINC//1", None]))
-    records = meds(tmp_path, code=codes)
-    assert sum(batch.num_rows for batch in records.encounters()) == 0
-    assert sum(batch.num_rows for batch in records.events(None)) == 0
+def test_a_meds_code_that_is_null_in_its_dictionary() -> None:
+    codes = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int32()), pa.array(["LOINC//1", None]))
+    assert with_dictionary(codes).to_pylist() == [None, "LOINC//1"]
+    assert with_dictionary(codes).dictionary.to_pylist() == ["LOINC//1"]
+
+
+def test_a_code_that_holds_the_mark_between_codes() -> None:
+    codebook = Codebook()
+    reader = CodeReader(codebook, Account(), {}, None)
+    assert reader.read({"code": pa.array(["a\x1fb"])}).tolist() == [0]
+    assert codebook.entries[0].codings[0].code == "a b"
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
