@@ -37,7 +37,10 @@ def read_task(request: Request) -> Greet | Work:
     try:
         kind = json.loads(request.task).get("kind")
         task = (Greet if kind == "greet" else Work).model_validate_json(request.task)
-    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors()]
+        raise WireError(f"the task cannot be read: {'; '.join(faults)}") from None
+    except (ValueError, AttributeError, RecursionError) as error:
         raise WireError(f"the task cannot be read: {error}") from None
     if task.version != __version__:
         raise WireError(f"the coordinator runs Sitebridge {task.version}, this site {__version__}")

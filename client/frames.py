@@ -127,7 +127,10 @@ def request_in(frame: Frame) -> Request:
         raise FrameError("the frame's header is not that of a request")
     if isinstance(header["proximal_mu"], bool) or not isinstance(header["proximal_mu"], int | float):
         raise FrameError("the frame's proximal_mu is not a number")
-    return Request(header["task"], frame.arrays, float(header["proximal_mu"]))
+    try:
+        return Request(header["task"], frame.arrays, float(header["proximal_mu"]))
+    except OverflowError:  # a whole number of hundreds of digits
+        raise FrameError("the frame's proximal_mu is not a number") from None
 
 
 def answer_in(frame: Frame) -> Answer:
@@ -142,7 +145,7 @@ def answer_in(frame: Frame) -> Answer:
         words = {key: str(frame.header[key]) for key in ("code", "site", "facts")}
         figures = {str(name): float(value) for name, value in frame.header["figures"].items()}
         withheld = tuple(str(name) for name in frame.header["withheld"])
-    except (KeyError, AttributeError, TypeError, ValueError):
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         raise FrameError("the frame's header is not that of an answer") from None
     return Answer(**words, figures=figures, arrays=frame.arrays, withheld=withheld)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +185,7 @@ def _existing(key: str, name: str, folder: Path, problems: Problems) -> Path:
 def _others(file: SiteFile, files: tuple[Path, ...], problems: Problems) -> list[str]:
     """Give the columns that no key names, where the file asks for them."""
     findings = file.cohort.findings
-    if findings is None or findings.columns != OTHERS or not files[0].is_file():
+    if findings is None or findings.columns != OTHERS or not os.path.isfile(files[0]):  # of any name, without an error
         return []
     try:
         header = read_header(files[0])

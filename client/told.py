@@ -10,12 +10,11 @@ import secrets
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from client.cohorts.cohort import read_cohort
-from client.cohorts.sketch import Sketch, apart, sketches
+from client.cohorts.sketch import BUCKETS, Sketch, apart, sketches
 from client.refusals import TooAlikeError
 from client.site_file import Site
 from common.errors import ConfigError
@@ -103,8 +102,11 @@ class Told:
 def _read(path: Path) -> dict[str, Sketch]:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as content:
-            return {part: content[part] for part in ("train", "validation", "test")}
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+            read = {part: content[part] for part in ("train", "validation", "test")}
+        if any(sketch.dtype != np.uint64 or sketch.shape != (BUCKETS,) for sketch in read.values()):
+            raise ValueError
+        return read
+    except Exception:  # an archive of compressed arrays can be broken in many ways
         raise ConfigError(f"{path}: damaged; put it back, or remove it to forget that cohort") from None
 
 

@@ -13,13 +13,24 @@ A message says what is wrong, where, what was expected and what to do. It never 
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
+
+_LONGEST = 1000  # characters of a line
+# What no terminal and no log may be given: marks of control, lone halves of a pair, and breaks but those of our lists.
+_NO_PRINT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\n(?!  )")
 
 
 class SitebridgeError(Exception):
-    """An error to be shown as one message, without a traceback, with exit code 1."""
+    """An error to be shown as one message, without a traceback, with exit code 1.
+
+    What it quotes of a file may be anything: what is no print is escaped, and lines are cut where they are too long.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("\n".join(map(_cut, _printable(message).split("\n"))))
 
 
 class ConfigError(SitebridgeError):
@@ -61,7 +72,7 @@ class Problems:
 
     def add(self, line: str) -> None:
         """Note one problem."""
-        self.lines.append(line)
+        self.lines.append(_printable(line))
 
     def raise_if_any(self, kind: type[SitebridgeError]) -> None:
         """Raise `kind` with every problem noted so far, if there is one."""
@@ -74,3 +85,11 @@ class Problems:
             raise kind(f"{self.subject}: {self.lines[0]}")
         listed = "".join(f"\n  - {line}" for line in self.lines)
         raise kind(f"{self.subject}: {len(self.lines)} problems{listed}")
+
+
+def _printable(text: str) -> str:
+    return _NO_PRINT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 4 :]}"

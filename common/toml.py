@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +52,11 @@ def parse(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{path}: cannot be read as a text file; expected TOML in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(
+            f"{path}: not valid TOML: lists and tables lie deeper in each other than any key needs"
+        ) from None
+    except ValueError as error:  # tomllib's own, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -88,12 +93,18 @@ def resolve(name: str, base: Path) -> Path:
     Raises
     ------
     ConfigError
-        A variable that the path names is not set.
+        A variable that the path names is not set, or no file can have this path.
     """
     missing = [v for v in _VARIABLE.findall(name) if not os.environ.get(v)]
     if missing:
         raise ConfigError(f"{name}: the environment variable {missing[0]} is not set; set it to a folder's path")
-    return (base / _VARIABLE.sub(lambda match: os.environ[match[1]], name)).resolve()
+    try:
+        found = (base / _VARIABLE.sub(lambda match: os.environ[match[1]], name)).resolve()
+        with suppress(PermissionError):  # said when it is opened
+            found.exists()
+    except (ValueError, OSError, RuntimeError):  # a NUL, a name too long, links that lead in a circle
+        raise ConfigError(f"{name}: no file can be reached by this path; correct it") from None
+    return found
 
 
 def _explain(detail: Any, model: type[BaseModel]) -> str:

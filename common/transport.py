@@ -27,15 +27,15 @@ def request_of(message: Message) -> Request:
     Raises
     ------
     WireError
-        An array is not what it says, or is not flat float32.
+        It has no task, an array is not what it says, or is not flat float32.
     """
-    config = message.content.config_records[CONFIG]
+    try:
+        config = message.content.config_records[CONFIG]
+        task, pull = str(config["task"]), float(cast(float, config.get(_PROXIMAL, 0.0)))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise WireError("a message without a task, or whose numbers are none") from None
     arrays = message.content.array_records.get(ARRAYS, ArrayRecord())
-    return Request(
-        task=str(config["task"]),
-        arrays={name: flat_of(array) for name, array in arrays.items()},
-        proximal_mu=float(cast(float, config.get(_PROXIMAL, 0.0))),
-    )
+    return Request(task, {name: flat_of(array) for name, array in arrays.items()}, pull)
 
 
 def content_of(answer: Answer) -> RecordDict:

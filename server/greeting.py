@@ -101,11 +101,12 @@ def _facts(answer: Answer, site: str) -> dict[str, Any]:
         facts = json.loads(answer.facts)
         if not isinstance(facts["fingerprint"], dict) or not all(isinstance(t, str) for t in facts["vocabulary"]):
             raise TypeError
+        version = facts["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise SiteError(f"site {site}: its greeting cannot be read; it may run another version of Sitebridge") from None
-    if facts["version"] != __version__:
+    if version != __version__:
         raise SiteError(
-            f"site {site} runs Sitebridge {str(facts['version'])[:20]!r}, the coordinator {__version__}; install one"
+            f"site {site} runs Sitebridge {str(version)[:20]!r}, the coordinator {__version__}; install one"
         )
     return dict(facts)
 

@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from flwr.app import Message
+from numpy.typing import NDArray
 
 from common.errors import ConfigError
 from common.files import write_atomically
@@ -55,23 +57,24 @@ class Journal:
         Raises
         ------
         ConfigError
-            The journal has answers to another question: this is not the run that wrote it.
+            The journal has answers to another question: this is not the run that wrote it. Or the file is damaged.
         """
         self.asked += 1
         path = self._path()
         if not path.exists():
             return None
-        with safetensors.safe_open(path, framework="numpy") as file:
-            record = json.loads(file.metadata()["journal"])
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a mapping
-        if record["question"] != _digest(messages):
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                record = json.loads(file.metadata()["journal"])
+                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a mapping
+            question, entry = record["question"], _entry(record, arrays)
+        except Exception:  # whatever the disk made of it
+            raise ConfigError(
+                f"{path}: damaged; remove it and what follows it, and those answers are asked anew"
+            ) from None
+        if question != _digest(messages):
             raise ConfigError(f"{path}: answers another question; resume with the run's own configuration and software")
-        answers = {}
-        for site, said in record["answers"].items():
-            own = {key.removeprefix(f"{site}/"): values for key, values in arrays.items() if key.startswith(f"{site}/")}
-            answers[site] = Answer(**said | {"withheld": tuple(said["withheld"])}, arrays=own)
-        crossings = [Crossing(**crossing) for crossing in record["crossings"]]
-        return Entry(answers, crossings, record["absent"], record["failed"])
+        return entry
 
     def keep(
         self,
@@ -99,6 +102,16 @@ class Journal:
 
     def _path(self) -> Path:
         return self.folder / f"{self.asked:06d}.safetensors"
+
+
+def _entry(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Entry:
+    """Put together what was written down, and fail where that is not it."""
+    answers = {}
+    for site, said in record["answers"].items():
+        own = {key.removeprefix(f"{site}/"): values for key, values in arrays.items() if key.startswith(f"{site}/")}
+        answers[site] = Answer(**said | {"withheld": tuple(said["withheld"])}, arrays=own)
+    crossings = [Crossing(**crossing) for crossing in record["crossings"]]
+    return Entry(answers, crossings, list(record["absent"]), dict(record["failed"]))
 
 
 def _digest(messages: Mapping[str, Message]) -> str:

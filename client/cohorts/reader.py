@@ -104,7 +104,7 @@ def _csv_header(path: Path) -> list[str]:
 def _parquet_header(path: Path) -> list[str]:
     try:
         names: list[str] = pa_parquet.read_schema(path).names
-    except pa.ArrowException:
+    except (pa.ArrowException, ValueError):  # the latter: a name that is not UTF-8
         raise CohortError(f"{path.name}: cannot be read as Parquet; export it again") from None
     return [name for name in names if not _INDEX.fullmatch(name)]
 
@@ -127,8 +127,10 @@ def _parquet_batches(path: Path, names: Sequence[str], coded: Sequence[str]) -> 
     try:
         nested = {field.name for field in pa_parquet.read_schema(path) if pa.types.is_nested(field.type)}
         with pa_parquet.ParquetFile(path, read_dictionary=[name for name in coded if name not in nested]) as file:
-            yield from file.iter_batches(ROWS, columns=list(names))
-    except (pa.ArrowException, OSError):
+            for batch in file.iter_batches(ROWS, columns=list(names)):
+                batch.validate(full=True)  # Arrow itself looks neither at a dictionary's indices nor at UTF-8
+                yield batch
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: cannot be read as Parquet; export it again") from None
 
 

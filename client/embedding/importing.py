@@ -20,6 +20,7 @@ from common.embeddings import EmbeddingTable, make_table
 from common.errors import Problems, TableError
 
 _NOT = "Not "
+_LONGEST = 100_000  # numbers of a vector
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -70,9 +71,20 @@ def _read(path: Path) -> Arrays:
         raise TableError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            return {name: item[()] if isinstance(item, h5py.Dataset) else np.empty(0) for name, item in file.items()}
-    except OSError:
+            return {_text(name): _array(item) for name, item in file.items()}
+    except Exception:  # h5py tells of a broken file in many ways
         raise TableError(f"{path}: not an HDF5 file, or a damaged one") from None
+
+
+def _text(name: str | bytes) -> str:
+    """Give a data set's name, which h5py leaves as bytes where it is not UTF-8."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+def _array(item: Any) -> npt.NDArray[Any]:
+    """Read one data set; one that is none, or announces more than a vector, as nothing: it takes no memory."""
+    small = isinstance(getattr(item, "shape", None), tuple) and item.size is not None and item.size <= _LONGEST
+    return np.asarray(item[()]) if small else np.empty(0)
 
 
 def _name_problems(arrays: Arrays, tokens: dict[str, Token]) -> Iterator[str]:

@@ -88,7 +88,9 @@ def read_certificate(pem: str | bytes, what: str) -> x509.Certificate:
     """
     try:
         found = x509.load_pem_x509_certificates(pem.encode() if isinstance(pem, str) else pem)
-    except ValueError:
+        for one in found:
+            _ = one.subject, one.extensions, one.public_key(), one.not_valid_after_utc, one.not_valid_before_utc
+    except Exception:  # its parts are read when they are asked for, and can be broken in many ways
         found = []
     if len(found) != 1:
         raise ConfigError(f"{what}: expected one certificate in PEM. Got {len(found) or 'none'} instead")

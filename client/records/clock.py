@@ -110,11 +110,14 @@ class Clock:
     def read(self, values: Any, where: str = "records") -> Moments:
         """Give what can be read of each time, and which cannot; see `local`."""
         values = _plain(values)
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if pa.types.is_string(values.type):
             return self._texts(values, where)
         none = np.zeros(len(values), dtype=np.bool_)
         if pa.types.is_date(values.type):
-            first = values.cast(TIME)
+            try:
+                first = values.cast(TIME)
+            except pa.ArrowException:  # whose words quote the day
+                raise CohortError(f"{where}: holds days that no calendar has; {EXPECTED}") from None
             return Moments(first, pc.add(first, pa.scalar(_DAY - _TICK, pa.duration("us"))), none)
         if not pa.types.is_timestamp(values.type):
             raise CohortError(f"{where}: holds {values.type}; {EXPECTED}")
@@ -129,7 +132,10 @@ class Clock:
             return values
         missing = np.asarray(values.is_null())
         known: Times = values.cast(pa.int64()).fill_null(0).to_numpy().view("M8[us]")  # on the clock of UTC
-        read = _convert(known, self._zone or zone)
+        try:
+            read = _convert(known, self._zone or zone)
+        except (ValueError, KeyError, OverflowError):  # such as +25:00, which Arrow takes
+            raise CohortError(f"{where}: holds {values.type}, of a zone that there is none of; {EXPECTED}") from None
         self._note((read - known)[~missing].astype("m8[s]").astype(np.int64), False, where)
         return _array(read, missing)
 
@@ -180,7 +186,9 @@ def _plain(values: Any) -> Any:
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
+    kind = values.type
+    wide = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)  # as other libraries write text
+    return values.cast(pa.string()) if wide or pa.types.is_null(kind) else values
 
 
 def _array(times: Times, missing: Mask) -> Any:

@@ -25,7 +25,7 @@ from client.records.contract import Account, Codebook, Coding, Expansion
 from client.records.meds_codes import Codes
 from client.records.meds_encounters import IDLE, EncounterMarks, find_births, name_of, pair
 from client.records.meds_events import EventReader
-from client.records.meds_files import BATCH, batches, columns_of, shards
+from client.records.meds_files import BATCH, batches, columns_of, shards, with_dictionary
 from common.errors import CohortError
 from common.toml import Declared, resolve
 
@@ -136,14 +136,14 @@ class MedsRecords:
     def _marked(self, rows: pa.RecordBatch, path: Path) -> pd.DataFrame:
         """Give the rows that say a birth, a start or an end of an encounter."""
         marks, column = self._section.encounters, self._section.encounters.column
-        encoded = rows["code"] if pa.types.is_dictionary(rows["code"].type) else rows["code"].dictionary_encode()
-        codes = encoded.dictionary.to_pylist()
+        written = with_dictionary(rows["code"])
+        codes = written.dictionary.to_pylist()
         kinds = [marks.kind(code) for code in codes]
         self._started |= {code for code, kind in zip(codes, kinds, strict=True) if kind is not None}
         roles = [self._role(code, kind) for code, kind in zip(codes, kinds, strict=True)]
-        role = pa.array(roles, pa.string()).take(encoded.indices)
+        role = pa.array(roles, pa.string()).take(written.indices)
         rows = rows.append_column("role", role).append_column(
-            "kind", pa.array(kinds, pa.string()).take(encoded.indices)
+            "kind", pa.array(kinds, pa.string()).take(written.indices)
         )
         rows = rows.filter(pc.is_valid(role))
         names = name_of(rows[column], path.name) if column else pa.nulls(rows.num_rows, pa.string())

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from client.records.contract import Coding, Expansion
-from client.records.meds_files import read_small
+from client.records.meds_files import TEXT, TEXTS, check_types, read_small
 from client.records.systems import BY_NAME, HIERARCHICAL
 from common.errors import CohortError
 
 SEPARATORS = ("//", "/")
+_TYPES = {"code": TEXT, "description": TEXT, "parent_codes": TEXTS}
 
 
 def read_code(code: str, systems: Mapping[str, str]) -> Coding:
@@ -42,7 +43,7 @@ class Codes:
     Raises
     ------
     CohortError
-        The file cannot be read, or has no column "code".
+        The file cannot be read, has no column "code", or columns of other types.
     """
 
     def __init__(self, path: Path, systems: Mapping[str, str]) -> None:
@@ -53,6 +54,7 @@ class Codes:
         table = read_small(path)
         if "code" not in table.column_names:
             raise CohortError(f'{path.name}: no column "code", as MEDS wants it')
+        check_types(table.schema, _TYPES, path.name)
         rows = table.select([name for name in ("code", "description", "parent_codes") if name in table.column_names])
         for row in rows.to_pylist():
             self._take(row["code"], row.get("description"), row.get("parent_codes"), systems)

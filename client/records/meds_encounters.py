@@ -125,6 +125,8 @@ def _next_end(starts: pd.DataFrame, ends: pd.DataFrame) -> NDArray[np.datetime64
     moments["next"] = moments.groupby("subject")["time"].shift(-1)
     known = known.merge(moments, on=by).sort_values("time", kind="stable")
     ends = ends.dropna(subset=by)[by].sort_values("time")
+    if known.empty or ends.empty:  # a file of findings alone: pandas joins nothing to nothing with an error
+        return found
     ends["end"] = ends["time"]
     joined = pd.merge_asof(known, ends, on="time", by="subject", direction="forward")
     clear = joined["next"].isna() | (joined["end"] <= joined["next"])

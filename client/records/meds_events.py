@@ -17,6 +17,7 @@ from client.records.clock import Clock
 from client.records.contract import EVENTS, Account, Codebook, Coding
 from client.records.meds_codes import Codes, read_code
 from client.records.meds_encounters import EncounterMarks, name_of
+from client.records.meds_files import with_dictionary
 from client.records.systems import HIERARCHICAL
 
 NO_CODE = "events without a code: left out"
@@ -91,7 +92,7 @@ class EventReader:
     def _numbers(self, codes: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Give the entry of each row's code, -1 for none, and where its system is not stated."""
         self.account.add(NO_CODE, codes.null_count)
-        encoded = _encode(codes)
+        encoded = with_dictionary(codes)
         found = [self._entry(code) for code in encoded.dictionary.to_pylist()]
         index = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
         numbers = np.array([*(number for number, _ in found), -1], dtype=np.int64)
@@ -126,7 +127,7 @@ class EventReader:
 
     def _answers(self, texts: Any) -> Any:
         """Give texts, those that are a code of a system that is known as "SYSTEM code"."""
-        encoded = _encode(texts)
+        encoded = with_dictionary(texts)
         written = pa.array([self._answer(text) for text in encoded.dictionary.to_pylist()], pa.string())
         return written.take(encoded.indices)
 
@@ -135,13 +136,13 @@ class EventReader:
         return f"{coding.system} {coding.code}" if coding.system else text.strip() or None
 
     def _absent(self, answers: Any) -> Any:
-        encoded = _encode(answers)
+        encoded = with_dictionary(answers)
         means = [means_absent(answer, self.absent) for answer in encoded.dictionary.to_pylist()]
         return pa.array([*means, False]).take(encoded.indices.fill_null(len(means)))
 
     def _units(self, rows: pa.RecordBatch) -> Any:
         said = _column(rows, self.unit or "unit", pa.string()).cast(pa.string())
-        encoded = _encode(rows["code"])
+        encoded = with_dictionary(rows["code"])
         declared = pa.array([self.units.get(code) for code in encoded.dictionary.to_pylist()], pa.string())
         return pc.coalesce(said, declared.take(encoded.indices))
 
@@ -152,8 +153,3 @@ def _column(rows: pa.RecordBatch, name: str | None, kind: Any) -> Any:
         return pa.nulls(rows.num_rows, kind)
     column = rows[name]
     return column.cast(kind) if pa.types.is_null(column.type) else column
-
-
-def _encode(texts: Any) -> Any:
-    """Give texts with a dictionary."""
-    return texts if pa.types.is_dictionary(texts.type) else texts.cast(pa.string()).dictionary_encode()

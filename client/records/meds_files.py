@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from common.errors import CohortError, Problems
 
 BATCH = 50_000  # rows
+Kind = tuple[str, Callable[[Any], bool]]  # what a column should hold, in words, and whether it does
 _BROKEN = "cannot be read as Parquet to its end; if it was cut short, copy or write it again"
 
 
@@ -47,11 +48,22 @@ def columns_of(path: Path, extra: Sequence[str]) -> frozenset[str]:
     for name in [name for name in ("subject_id", "time", "code", *extra) if name not in schema.names]:
         what = "as MEDS wants it" if name not in extra else "which the site file names"
         problems.add(f'no column "{name}", {what}')
-    for name, (expected, fits) in (dict.fromkeys(extra, _NAME) | _TYPES).items():
-        if name in schema.names and not (fits(schema.field(name).type) or pa.types.is_null(schema.field(name).type)):
-            problems.add(f'the column "{name}" holds {schema.field(name).type}; expected {expected}')
+    problems.lines += _misfits(schema, dict.fromkeys(extra, _NAME) | _TYPES)
     problems.raise_if_any(CohortError)
     return frozenset(schema.names)
+
+
+def check_types(schema: Any, types: Mapping[str, Kind], file: str) -> None:
+    """Check the types of those columns that there are.
+
+    Raises
+    ------
+    CohortError
+        Names every column that holds something else.
+    """
+    problems = Problems(file)
+    problems.lines += _misfits(schema, types)
+    problems.raise_if_any(CohortError)
 
 
 def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -64,26 +76,48 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """
     file = _opened(path)
     try:
-        yield from file.iter_batches(batch_size=BATCH, columns=list(columns))
-    except (pa.ArrowException, OSError):
+        for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+            batch.validate(full=True)  # Arrow itself looks neither at a dictionary's indices nor at UTF-8
+            yield batch
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
     finally:
         file.close()
 
 
+def with_dictionary(texts: Any) -> Any:
+    """Give texts as text with a dictionary that has no null."""
+    if pa.types.is_dictionary(texts.type) and not texts.dictionary.null_count:
+        return texts
+    return texts.cast(pa.string()).dictionary_encode()
+
+
 def read_small(path: Path) -> pa.Table:
     """Read a whole file, such as that of the codes."""
     try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError):
+        table = pq.read_table(path)
+        _ = table.column_names
+        table.validate(full=True)
+        return table
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
 
 
 def _opened(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+        file = pq.ParquetFile(path)
+        _ = file.schema_arrow.names  # one that is not UTF-8 shows only when it is read
+        return file
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_BROKEN}") from None
+
+
+def _misfits(schema: Any, types: Mapping[str, Kind]) -> Iterator[str]:
+    for name, (expected, fits) in types.items():
+        if (count := schema.names.count(name)) > 1:
+            yield f'{count} columns are called "{name}"; expected one'
+        elif count and not (fits(schema.field(name).type) or pa.types.is_null(schema.field(name).type)):
+            yield f'the column "{name}" holds {schema.field(name).type}; expected {expected}'
 
 
 def _is_text(kind: Any) -> bool:
@@ -91,15 +125,22 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
-_NAME = ("text or whole numbers", lambda kind: _is_text(kind) or _is_number(kind))
+TEXT: Kind = ("text", _is_text)
+TEXTS: Kind = ("lists of text", lambda kind: _is_list(kind) and _is_text(kind.value_type))
+_NAME: Kind = ("text or whole numbers", lambda kind: _is_text(kind) or _is_number(kind))
 _TYPES = {
     "subject_id": ("whole numbers", pa.types.is_signed_integer),
     "time": ("timestamps", pa.types.is_timestamp),
-    "code": ("text", _is_text),
+    "code": TEXT,
     "numeric_value": ("numbers", _is_number),
-    "text_value": ("text", _is_text),
+    "text_value": TEXT,
+    "unit": _NAME,
 }

@@ -28,7 +28,7 @@ def read_section(content: Any) -> Declared:
         There is no such kind, or the section does not fit it.
     """
     kind = content.get("kind") if isinstance(content, dict) else None
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}. Got {kind!r} instead")
     module, name = _KINDS[kind]
     section: Declared = getattr(import_module(module), name).model_validate(content)

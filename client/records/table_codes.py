@@ -17,7 +17,7 @@ NO_CODE = "events without a code: left out"
 NO_SYSTEM = "events whose code system is not stated: only seen as local codes"
 
 _LOCAL = "local:"
-_BETWEEN = "\x1f"  # no text has it
+_BETWEEN = "\x1f"  # a mark of control: where a text has it, it is a space
 
 
 class CodeReader:
@@ -39,7 +39,8 @@ class CodeReader:
     def read(self, cells: Mapping[str, Any]) -> NDArray[np.int32]:
         """Give the entry of each event, int32 (N,); -1 where it has no code, or one that is not wanted."""
         rows = len(cells["code"])
-        parts = [texts(cells.get(name), rows).fill_null("") for name in ("code", "system", "text")]
+        written = (texts(cells.get(name), rows).fill_null("") for name in ("code", "system", "text"))
+        parts = [pc.replace_substring(words, _BETWEEN, " ") for words in written]
         encoded = pc.binary_join_element_wise(*parts, _BETWEEN).dictionary_encode()
         place = encoded.indices.to_numpy(zero_copy_only=False)
         count = np.bincount(place, minlength=len(encoded.dictionary))

@@ -66,6 +66,8 @@ def _csv(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
 def _parquet(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pa_parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=BATCH, columns=list(names))
-    except (pa.ArrowException, OSError):
+            for batch in file.iter_batches(batch_size=BATCH, columns=list(names)):
+                batch.validate(full=True)  # Arrow itself looks neither at a dictionary's indices nor at UTF-8
+                yield batch
+    except (pa.ArrowException, OSError, ValueError):
         raise CohortError(f"{path.name}: {_NO_PARQUET}") from None

@@ -33,6 +33,8 @@ from common.errors import TableError
 SKETCH_SIZE = 16
 SKETCH_TOLERANCE = 0.01  # of the root mean square of the sketches
 
+_LARGEST = 1e30  # of a sketch: the square of such a number is one, too
+
 _COMPARED = ("model", "revision", "pooling", "normalisation", "centre_of", "absence", "dimension")
 
 
@@ -131,4 +133,4 @@ def _gap(mine: Sequence[float], theirs: Sequence[float]) -> float:
 def _is_sketch(numbers: Any) -> bool:
     if not isinstance(numbers, list | tuple) or len(numbers) != SKETCH_SIZE:
         return False
-    return all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+    return all(type(number) in (int, float) and abs(number) < _LARGEST for number in numbers)

@@ -10,7 +10,6 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from common import __version__
@@ -144,7 +143,7 @@ def read_file(path: Path) -> TrainedModel:
     try:
         about = json.loads(words["sitebridge"])
         model = _assemble(about, weights)
-    except (ValueError, KeyError, TypeError, ValidationError, SitebridgeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, SitebridgeError) as error:
         said = f": {error}" if isinstance(error, ConfigError) else ""
         raise ConfigError(f"{path}: not a model that this version of Sitebridge wrote{said}; export it again") from None
     check_weights(model.weights, model.shape, str(path))
