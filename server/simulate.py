@@ -131,7 +131,7 @@ def _execute(federation: Federation, files: dict[str, Path], folder: Path) -> No
         try:
             app(InProcessGrid(nodes), Context(0, 1, {}, RecordDict(), config))
         except SiteError as error:
-            raise SiteError("\n".join([str(error), *dict.fromkeys(said)])) from None
+            raise SiteError("\n  ".join([str(error), *dict.fromkeys(said)])) from None
 
 
 def _resolved(federation: Federation, files: dict[str, Path]) -> str:
