@@ -95,7 +95,7 @@ def read_origin(path: Path) -> Origin:
         raise CohortError(f"no such file: {path}; {again}") from None
     except (pa.ArrowException, OSError):
         raise CohortError(f"{path.name}: cannot be read as Parquet; {again}") from None
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise CohortError(f"{path.name}: not a table that Sitebridge extracted; {again}") from None
 
 

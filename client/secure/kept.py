@@ -89,7 +89,7 @@ class Kept:
                 said = json.loads(file.metadata()["note"])
                 words = np.asarray(file.get_tensor(MASKED), dtype=np.uint64)
                 return Note(**said | {"withheld": tuple(said["withheld"])}), words
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError):
             raise ConfigError(
                 f"{path}: cannot be read; remove it: at worst one round goes on without this site"
             ) from None

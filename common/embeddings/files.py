@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise TableError(f"{path}: not a safetensors file of float32 arrays; {_REBUILD}") from None
     try:
         about = json.loads(metadata.get("sitebridge", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict):
         raise TableError(f"{path}: a safetensors file, but without Sitebridge's metadata; {_REBUILD}")

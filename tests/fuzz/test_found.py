@@ -205,6 +205,12 @@ def test_an_hdf5_table_with_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
         import_table(path, model="m")
 
 
+def test_a_table_whose_metadata_are_deeper_than_any(tmp_path: Path) -> None:
+    content = safetensors.numpy.save({"a": np.zeros(1, np.float32)}, metadata={"sitebridge": DEEP})
+    with pytest.raises(TableError, match="without Sitebridge's metadata"):
+        load_table(write(tmp_path / "t.safetensors", content))
+
+
 @pytest.mark.parametrize("about", [DEEP, '{"format": []}', "[]"])
 def test_a_model_with_other_settings(about: str, tmp_path: Path) -> None:
     path = write(tmp_path / "m", safetensors.numpy.save({"a": np.zeros(1, np.float32)}, metadata={"sitebridge": about}))
