@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-_LONGEST = 1000  # characters of a line
+_LONGEST = 4000  # characters of a line; all reasons against a federation may be one
 # What no terminal and no log may be given: marks of control, lone halves of a pair, and breaks but those of our lists.
 _NO_PRINT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\n(?!  )")
 

@@ -64,12 +64,13 @@ def name_of(ids: Any, where: str) -> Any:
     Raises
     ------
     CohortError
-        They are numbers that are not whole.
+        They are numbers that are not whole, or beyond int64.
     """
     if pa.types.is_floating(ids.type):
         ids = pc.if_else(pc.is_nan(ids), pa.scalar(None, ids.type), ids)
-        if count := pc.sum(pc.not_equal(ids, pc.floor(ids)), min_count=0).as_py():
-            raise CohortError(f"{where}: {count} numbers of encounters are not whole; write them as text")
+        wrong = pc.or_(pc.not_equal(ids, pc.floor(ids)), pc.greater_equal(pc.abs(ids), 2.0**63))
+        if count := pc.sum(wrong, min_count=0).as_py():
+            raise CohortError(f"{where}: {count} numbers of encounters are not whole, or too large; write them as text")
         ids = ids.cast(pa.int64())
     return ids.cast(pa.string())
 

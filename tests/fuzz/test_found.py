@@ -75,7 +75,7 @@ def test_a_message_is_print(quoted: str, shown: str) -> None:
 
 def test_a_message_has_an_end() -> None:
     said = str(SitebridgeError("begins " + "x" * 100_000 + " ends\n  - " + "y" * 100_000))
-    assert [len(line) for line in said.split("\n")] == [755, 755]
+    assert [len(line) for line in said.split("\n")] == [3005, 3005]
     assert said.startswith("begins ")
     assert " ends\n  - yyy" in said
 

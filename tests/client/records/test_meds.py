@@ -14,6 +14,7 @@ from client.records import meds as reader
 from client.records import meds_files
 from client.records.contract import ENCOUNTERS, EVENTS, Coding
 from client.records.meds import MedsRecords, MedsSection, open_records
+from client.records.meds_encounters import name_of
 from common.errors import CohortError, ConfigError
 from common.toml import check
 
@@ -390,3 +391,9 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
         opened(tmp_path, encounters={"starts": {}})
     with pytest.raises(ConfigError, match="no time zone"):
         opened(tmp_path, timezone="Mars/Olympus")
+
+
+@pytest.mark.parametrize("number", [float("inf"), 1e30])
+def test_encounters_of_numbers_that_no_id_can_be(number: float) -> None:
+    with pytest.raises(CohortError, match="not whole, or too large"):
+        name_of(pa.array([1.0, number, None]), "0.parquet")
