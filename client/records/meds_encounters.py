@@ -67,6 +67,7 @@ def name_of(ids: Any, where: str) -> Any:
         They are numbers that are not whole, or beyond int64.
     """
     if pa.types.is_floating(ids.type):
+        ids = ids.cast(pa.float64())  # Arrow rounds no half floats
         ids = pc.if_else(pc.is_nan(ids), pa.scalar(None, ids.type), ids)
         wrong = pc.or_(pc.not_equal(ids, pc.floor(ids)), pc.greater_equal(pc.abs(ids), 2.0**63))
         if count := pc.sum(wrong, min_count=0).as_py():

@@ -111,7 +111,7 @@ def _part_problems(arrays: Arrays, about: dict[str, Any]) -> list[str]:
     lines = [f"no tensor {name!r}" for name in ("vectors", "centre") if name not in arrays]
     lines += [f"unexpected tensor {name!r}" for name in arrays if name not in ("vectors", "centre", "probes")]
     lines += [f"metadata lacks the word {name!r}" for name in _WORDS if not isinstance(about.get(name), str)]
-    if type(about.get("scale")) not in (int, float):
+    if not _is_number(about.get("scale")):
         lines.append("metadata lacks the number 'scale'")
     if not _are_tokens(about.get("tokens")):
         lines.append("metadata lacks the list 'tokens' of [name, text]")
@@ -131,6 +131,10 @@ def _assemble(arrays: Arrays, about: dict[str, Any]) -> EmbeddingTable:
         probes=arrays.get("probes"),
         **{name: about[name] for name in _WORDS},
     )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)  # of JSON's, some fit no float
 
 
 def _are_tokens(listed: Any) -> bool:

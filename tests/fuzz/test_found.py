@@ -211,6 +211,16 @@ def test_a_table_whose_metadata_are_deeper_than_any(tmp_path: Path) -> None:
         load_table(write(tmp_path / "t.safetensors", content))
 
 
+def test_a_table_whose_scale_fits_no_float(tmp_path: Path) -> None:
+    name = write(tmp_path / "t.safetensors", builtin_table("minilm").read_bytes())
+    with safetensors.safe_open(name, framework="numpy") as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a mapping
+        about = json.loads(file.metadata()["sitebridge"]) | {"scale": 10**400}
+    write(name, safetensors.numpy.save(arrays, metadata={"sitebridge": json.dumps(about)}))
+    with pytest.raises(TableError, match="lacks the number 'scale'"):
+        load_table(name)
+
+
 @pytest.mark.parametrize("about", [DEEP, '{"format": []}', "[]"])
 def test_a_model_with_other_settings(about: str, tmp_path: Path) -> None:
     path = write(tmp_path / "m", safetensors.numpy.save({"a": np.zeros(1, np.float32)}, metadata={"sitebridge": about}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import meds
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -397,3 +398,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
 def test_encounters_of_numbers_that_no_id_can_be(number: float) -> None:
     with pytest.raises(CohortError, match="not whole, or too large"):
         name_of(pa.array([1.0, number, None]), "0.parquet")
+
+
+def test_encounters_of_half_floats() -> None:
+    assert name_of(pa.array(np.array([1, 2], np.float16)), "0.parquet").to_pylist() == ["1", "2"]
